@@ -1,0 +1,42 @@
+//! Every name that two azwi artifacts share: environment variables, paths, ports, uids, audiences.
+//!
+//! Constants only. No logic and no dependencies, so that anything may depend on it.
+
+/// Environment variables, as the Azure SDKs and azure-workload-identity spell them.
+pub mod env {
+    /// Client id of the identity a pod uses by default: an app registration or a user-assigned managed identity.
+    pub const AZURE_CLIENT_ID: &str = "AZURE_CLIENT_ID";
+    /// Entra tenant: a GUID or a verified domain name.
+    pub const AZURE_TENANT_ID: &str = "AZURE_TENANT_ID";
+    /// Path of the projected service account token.
+    pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+    /// Entra's base URL, e.g. `https://login.microsoftonline.com/`.
+    pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Seconds for which a refusal that may be propagation delay is answered as "try again".
+    pub const AZWI_PROPAGATION_GRACE: &str = "AZWI_PROPAGATION_GRACE";
+
+    /// Port the proxy listens on, as proxy-init reads it.
+    pub const PROXY_PORT: &str = "PROXY_PORT";
+    /// Address whose traffic proxy-init redirects.
+    pub const METADATA_IP: &str = "METADATA_IP";
+    /// Port whose traffic proxy-init redirects.
+    pub const METADATA_PORT: &str = "METADATA_PORT";
+    /// Uid whose traffic proxy-init leaves alone.
+    pub const PROXY_UID: &str = "PROXY_UID";
+}
+
+/// Port the proxy listens on (loopback) unless told otherwise.
+pub const DEFAULT_PROXY_PORT: u16 = 8000;
+/// Uid and gid the proxy runs as; its own traffic is exempt from the redirect.
+pub const PROXY_UID: u32 = 1501;
+/// The Instance Metadata Service's address: link-local, IPv4 only.
+pub const METADATA_IP: [u8; 4] = [169, 254, 169, 254];
+/// The Instance Metadata Service's port: plain HTTP.
+pub const METADATA_PORT: u16 = 80;
+/// Entra's base URL in the public cloud.
+pub const DEFAULT_AUTHORITY_HOST: &str = "https://login.microsoftonline.com/";
+/// Audience of a service account token that is to be exchanged at Entra.
+pub const TOKEN_EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
+/// Where the webhook mounts the projected service account token. Readers use
+/// [`env::AZURE_FEDERATED_TOKEN_FILE`], since older webhooks mounted it elsewhere.
+pub const TOKEN_FILE: &str = "/var/run/secrets/azure/wi/token/azure-identity-token";
