@@ -1,1 +1,27 @@
-//! Stub.
+//! Microsoft Entra ID as a service: authorities, the assertion, the token exchange and what its errors mean.
+//!
+//! Exchanges a Kubernetes service account token for an access token by workload identity federation (the OAuth 2.0
+//! client credentials grant with a federated credential). Knows nothing of IMDS, keeps no tokens and retries nothing:
+//! that is the caller's policy.
+
+mod assertion;
+mod authority;
+mod exchange;
+mod identity;
+mod refusal;
+mod scope;
+mod secret;
+mod taxonomy;
+mod token;
+mod trust;
+
+pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
+pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
+pub use exchange::{ConnectError, ExchangeError, Exchanger};
+pub use identity::{ClientId, IdentityError, TenantId};
+pub use refusal::Refusal;
+pub use scope::{Scope, ScopeError};
+pub use secret::Secret;
+pub use taxonomy::{Class, classify};
+pub use token::AccessToken;
+pub use trust::{TrustError, TrustRoots};
