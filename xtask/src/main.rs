@@ -1,2 +1,41 @@
-//! Stub.
-fn main() {}
+//! Everything a person or CI runs: `cargo xtask demo | test`.
+//!
+//! It builds, says what is missing and starts things. What they do lives in `tests/`, for it needs the same stage.
+
+mod arguments;
+mod cargo;
+mod demo;
+mod group;
+mod needs;
+mod report;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+use arguments::Task;
+
+/// The same as `EX_USAGE` of sysexits.h.
+const BAD_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match Task::parse(&arguments) {
+        Ok(Task::Help) => {
+            println!("{}", arguments::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(Task::Demo { keep }) => demo::run(keep),
+        Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
+        Err(error) => {
+            eprintln!("xtask: {error}\n\n{}", arguments::HELP);
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+/// GitHub, GitLab and most others set `CI=true`.
+#[expect(clippy::disallowed_methods, reason = "main is where the environment is read")]
+fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}

@@ -1,0 +1,72 @@
+//! The command line, parsed.
+
+use crate::group::Group;
+
+pub(crate) const HELP: &str = "\
+cargo xtask demo [--keep]     build and show the main job on this machine: an unmodified app gets its token
+                              --keep: leave it running, with a shell inside; all ends with the shell
+cargo xtask test [GROUP…]     run every test, or these groups:
+                                unit        what needs nothing but Rust
+                                black-box   the built programs on loopback
+                                namespace   real redirection, native nf_tables, in a network namespace
+                                iptables    the same through the iptables program
+                                uids        who is redirected and who is not; needs several user ids
+                              What cannot run is listed at the end with the reason; with CI=true that is a failure.
+cargo xtask --help            this text";
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Demo { keep: bool },
+    Test(Vec<Group>),
+}
+
+impl Task {
+    /// Errors say which word was not understood.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            _ if words.iter().any(|word| ["-h", "--help", "help"].contains(word)) => Ok(Self::Help),
+            ["demo"] => Ok(Self::Demo { keep: false }),
+            ["demo", "--keep"] => Ok(Self::Demo { keep: true }),
+            ["demo", other, ..] => Err(format!("demo does not know {other:?}")),
+            ["test"] => Ok(Self::Test(Group::ALL.to_vec())),
+            ["test", groups @ ..] => {
+                groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>().map(Self::Test)
+            }
+            [other, ..] => Err(format!("no task is named {other:?}")),
+            [] => Err("which task?".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Task, String> {
+        Task::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn test_without_a_group_means_every_group() {
+        assert_eq!(parse("test"), Ok(Task::Test(Group::ALL.to_vec())));
+    }
+
+    #[test]
+    fn groups_run_in_the_order_given() {
+        assert_eq!(parse("test uids unit"), Ok(Task::Test(vec![Group::Uids, Group::Unit])));
+    }
+
+    #[test]
+    fn help_is_given_wherever_it_is_asked_for() {
+        assert_eq!(parse("demo --help"), Ok(Task::Help));
+    }
+
+    #[test]
+    fn an_unknown_word_is_named() {
+        assert!(parse("test unti").is_err_and(|error| error.contains("\"unti\"")));
+        assert!(parse("demo --keeep").is_err_and(|error| error.contains("\"--keeep\"")));
+        assert!(parse("dmeo").is_err_and(|error| error.contains("\"dmeo\"")));
+    }
+}

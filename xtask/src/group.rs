@@ -1,0 +1,85 @@
+//! The groups of tests. A group is what needs the same things of a machine, told by the names of the test files.
+
+use std::path::Path;
+use std::{fs, io};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Unit,
+    BlackBox,
+    Namespace,
+    Iptables,
+    Uids,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 5] = [Self::Unit, Self::BlackBox, Self::Namespace, Self::Iptables, Self::Uids];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::BlackBox => "black-box",
+            Self::Namespace => "namespace",
+            Self::Iptables => "iptables",
+            Self::Uids => "uids",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|group| group.name() == name);
+        found.ok_or_else(|| format!("no group of tests is named {name:?}"))
+    }
+
+    /// The group that the integration test `target` belongs to.
+    fn of(target: &str) -> Self {
+        match target {
+            _ if target.starts_with("redirect_iptables") => Self::Iptables,
+            _ if target.starts_with("redirect_uids") => Self::Uids,
+            _ if target.starts_with("redirect_") => Self::Namespace,
+            _ => Self::BlackBox,
+        }
+    }
+
+    /// The integration tests of this group among the files of `directory`, sorted.
+    pub(crate) fn targets(self, directory: &Path) -> io::Result<Vec<String>> {
+        let mut targets = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            targets.extend(target(&entry?.path()).filter(|name| Self::of(name) == self));
+        }
+        targets.sort();
+        Ok(targets)
+    }
+}
+
+/// What Cargo takes for an integration test: `name.rs` or `name/main.rs`.
+fn target(path: &Path) -> Option<String> {
+    let is_target = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
+    let name = is_target.then(|| path.file_stem())??;
+    Some(name.to_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_file_s_name_tells_its_group() {
+        assert_eq!(Group::of("redirect_iptables_legacy"), Group::Iptables);
+        assert_eq!(Group::of("redirect_uids"), Group::Uids);
+        assert_eq!(Group::of("redirect_nftables"), Group::Namespace);
+        assert_eq!(Group::of("concurrency"), Group::BlackBox);
+    }
+
+    #[test]
+    fn every_group_is_found_by_its_name() {
+        for group in Group::ALL {
+            assert_eq!(Group::named(group.name()), Ok(group));
+        }
+    }
+
+    #[test]
+    fn only_what_cargo_takes_for_a_test_is_a_target() {
+        assert_eq!(target(Path::new("/nowhere/outage.rs")), Some("outage".to_owned()));
+        assert_eq!(target(Path::new("/nowhere/README.md")), None);
+    }
+}

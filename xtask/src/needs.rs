@@ -1,0 +1,62 @@
+//! What a group of tests needs of the machine, looked at before it runs.
+//!
+//! Installs only what is missing, only as root, and only through the machine's own package manager.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::cargo::program;
+use crate::group::Group;
+
+const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
+     `sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`";
+const IPTABLES: &str = "needs the iptables program: `sudo apt-get install iptables`";
+
+/// The error is one line: what is missing and what to type.
+pub(crate) fn check(group: Group) -> Result<(), String> {
+    match group {
+        Group::Unit | Group::BlackBox => Ok(()),
+        Group::Namespace => users().map(drop),
+        Group::Iptables => users().and_then(|_| iptables()),
+        Group::Uids => users().and_then(|users| if users == "many" { Ok(()) } else { Err(MANY_UIDS.to_owned()) }),
+    }
+}
+
+/// `many` or `single`: the user ids that a namespace of this user has. The stage itself is asked.
+fn users() -> Result<String, String> {
+    let stage = program("demo")?;
+    let output = Command::new(&stage).arg("users").output();
+    match output {
+        Ok(Output { status, stdout, .. }) if status.success() => Ok(text(&stdout)),
+        Ok(Output { stderr, .. }) => Err(text(&stderr)),
+        Err(error) => Err(format!("cannot run {}: {error}", stage.display())),
+    }
+}
+
+fn iptables() -> Result<(), String> {
+    if has_iptables() || is_root() && install("iptables") && has_iptables() { Ok(()) } else { Err(IPTABLES.to_owned()) }
+}
+
+/// An ordinary user's `PATH` often lacks the directories of system programs.
+fn has_iptables() -> bool {
+    ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"].iter().any(|place| Path::new(place).join("iptables").exists())
+}
+
+fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t0\t"))
+}
+
+fn install(package: &str) -> bool {
+    apt_get(&["update", "-qq"]) && apt_get(&["install", "-qq", "-y", "--no-install-recommends", package])
+}
+
+fn apt_get(arguments: &[&str]) -> bool {
+    println!("$ apt-get {}", arguments.join(" "));
+    let status = Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().replace('\n', " ")
+}
