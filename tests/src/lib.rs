@@ -1,1 +1,7 @@
-//! Stub.
+//! The stage that black-box tests and the demo play on: built binaries, run for real.
+//!
+//! Nothing here links a product crate: what it shows is what a user would see.
+
+pub mod binaries;
+pub mod namespace;
+pub mod probe;
