@@ -24,4 +24,4 @@ pub use scope::{Scope, ScopeError};
 pub use secret::Secret;
 pub use taxonomy::{Class, classify};
 pub use token::AccessToken;
-pub use trust::{TrustError, TrustRoots};
+pub use trust::{CaBundle, TrustError, TrustRoots};

@@ -1,29 +1,41 @@
 //! Which certificate authorities vouch for Entra.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use reqwest::Certificate;
+use reqwest::{Certificate, Client};
 use thiserror::Error;
 
-/// Why a `--ca-file` cannot be trusted.
-#[derive(Debug, Error)]
+/// A file that should hold certificates does not.
+#[derive(Debug, Error, PartialEq, Eq)]
 pub enum TrustError {
-    /// Missing, a directory, no permission…
-    #[error("{} cannot be read: {source}", path.display())]
-    Unreadable {
-        /// The configured path.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// Readable, but no certificate in it.
-    #[error("{} holds no PEM certificate", .0.display())]
-    NoCertificate(PathBuf),
+    /// No `BEGIN CERTIFICATE` in it.
+    #[error("holds no PEM certificate")]
+    NoCertificate,
+    /// PEM, but not of a certificate authority.
+    #[error("holds a certificate that cannot be used for TLS")]
+    NotACertificate,
+}
+
+/// Certificate authorities from a PEM file, known to be usable.
+#[derive(Debug, Clone)]
+pub struct CaBundle(Vec<Certificate>);
+
+impl CaBundle {
+    /// Reads one or more PEM certificates.
+    ///
+    /// # Errors
+    /// [`TrustError`] if there are none, or if one cannot be used.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
+        let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(TrustError::NoCertificate);
+        }
+        // reqwest looks into a certificate only when it builds a client.
+        let client = Client::builder().tls_certs_only(certificates.clone()).build();
+        client.map(|_| Self(certificates)).map_err(|_| TrustError::NotACertificate)
+    }
 }
 
 /// Root certificates: the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` name another set), else Mozilla's as built in;
-/// an extra file adds to them.
+/// a bundle adds to them.
 #[derive(Debug, Clone)]
 pub struct TrustRoots(Vec<Certificate>);
 
@@ -38,18 +50,11 @@ impl TrustRoots {
         if system.is_empty() { Self(built_in()) } else { Self(system) }
     }
 
-    /// Adds the certificates of a PEM file.
-    ///
-    /// # Errors
-    /// [`TrustError`] if it cannot be read or holds none.
-    pub fn with_file(mut self, path: &Path) -> Result<Self, TrustError> {
-        let pem = fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
-        let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-        if certificates.is_empty() {
-            return Err(TrustError::NoCertificate(path.to_owned()));
-        }
-        self.0.extend(certificates);
-        Ok(self)
+    /// Trusts `bundle` too.
+    #[must_use]
+    pub fn with(mut self, bundle: CaBundle) -> Self {
+        self.0.extend(bundle.0);
+        self
     }
 
     pub(crate) fn into_certificates(self) -> Vec<Certificate> {
@@ -72,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_certificates_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ca.crt");
-        fs::write(&path, "no pem here").unwrap();
-        let error = TrustRoots(Vec::new()).with_file(&path).unwrap_err();
-        assert!(error.to_string().contains("ca.crt holds no PEM certificate"), "{error}");
-        let error = TrustRoots(Vec::new()).with_file(dir.path()).unwrap_err();
-        assert!(matches!(error, TrustError::Unreadable { .. }));
+    fn a_bundle_without_certificates_is_refused() {
+        assert_eq!(CaBundle::from_pem(b"no pem here").unwrap_err(), TrustError::NoCertificate);
+    }
+
+    #[test]
+    fn a_bundle_with_a_broken_certificate_is_refused() {
+        let pem = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        assert_eq!(CaBundle::from_pem(pem).unwrap_err(), TrustError::NotACertificate);
     }
 }

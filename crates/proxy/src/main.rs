@@ -1,2 +1,152 @@
-//! Stub.
-fn main() {}
+//! The sidecar: an app asks it for tokens as it would ask Azure's Instance Metadata Service.
+//!
+//! Wiring only. Exit codes: 0 ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration,
+//! 70 internal.
+
+mod cache;
+mod clock;
+mod config;
+mod failure;
+mod identities;
+mod key;
+mod lifetime;
+mod logging;
+mod probe;
+mod readiness;
+mod server;
+mod service;
+mod slot;
+mod source;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use azwi_entra::{Exchanger, TrustRoots};
+use azwi_imds::Policy;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cache::TokenCache;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Args, Command, Config, Surroundings};
+use crate::identities::Identities;
+use crate::readiness::Readiness;
+use crate::service::App;
+use crate::slot::Shared;
+use crate::source::Federation;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 64;
+const INTERNAL: u8 = 70;
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    match args.command(&Process) {
+        Ok(command) => run(command),
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// `--help` and `--version` are no mistakes.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+fn run(command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            return ExitCode::from(INTERNAL);
+        }
+    };
+    match command {
+        Command::Probe(config) => match runtime.block_on(probe::probe(config.port, config.patience)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reasons) => {
+                eprintln!("not ready: {reasons}");
+                ExitCode::from(FAILED)
+            }
+        },
+        Command::Serve(config) => {
+            logging::start(config.log_level);
+            runtime.block_on(serve(*config)).map_or_else(
+                |error| {
+                    tracing::error!(error = format!("{error:#}"), "ended");
+                    ExitCode::from(FAILED)
+                },
+                |()| ExitCode::SUCCESS,
+            )
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let port = config.port;
+    let listener = server::bind(port).await.with_context(|| format!("--proxy-port: 127.0.0.1:{port} is not free"))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let app = app(config)?;
+    for reason in app.readiness.reasons(app.clock.now().unix) {
+        tracing::warn!(reason, "not ready");
+    }
+    tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+    server::serve(listener, Arc::new(app), shutdown).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn app(config: Config) -> anyhow::Result<App> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut roots = TrustRoots::system();
+    if let Some(bundle) = config.ca_bundle {
+        roots = roots.with(bundle);
+    }
+    let exchanger = Exchanger::new(config.authority, roots)?;
+    let tokens = config.assertion.clone().map(|assertion| {
+        let source = Arc::new(Federation::new(exchanger, assertion));
+        TokenCache::new(Shared { source, clock: Arc::clone(&clock), grace: config.grace })
+    });
+    Ok(App {
+        policy: Policy { metadata_header: config.metadata_header },
+        readiness: Readiness::new(config.tenant.is_some(), config.assertion),
+        identities: Identities::new(config.tenant, config.client, config.allowed),
+        tokens,
+        clock,
+    })
+}
+
+/// The real environment and the real files.
+struct Process;
+
+impl Surroundings for Process {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+}

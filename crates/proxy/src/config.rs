@@ -1,0 +1,381 @@
+//! What the operator wants: a pure function of the arguments and of what surrounds the process.
+//!
+//! Values are kept as text until all of them are known, so that every mistake is reported at once, each naming its flag
+//! or variable and what would be right. An empty variable counts as unset, as Kubernetes manifests often have them.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, env};
+use azwi_entra::{AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, TenantId};
+use azwi_imds::MetadataHeader;
+use clap::Parser;
+use tracing::level_filters::LevelFilter;
+
+const DEFAULT_GRACE: Duration = Duration::from_mins(1);
+const MAX_GRACE_SECONDS: u64 = 3600;
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+const MAX_PATIENCE_SECONDS: u64 = 600;
+
+/// Speaks the Azure Instance Metadata Service to the app and workload identity federation to Entra ID.
+#[derive(Debug, Default, Parser)]
+#[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
+#[command(name = "azwi-proxy", version, after_help = ENVIRONMENT)]
+pub(crate) struct Args {
+    /// Port to listen on, on loopback [default: 8000]
+    #[arg(long, value_name = "PORT")]
+    proxy_port: Option<String>,
+    /// Ask the proxy that runs on the port whether it is ready, and exit 0 or 1
+    #[arg(long)]
+    probe: bool,
+    /// How long --probe keeps asking [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    probe_timeout: Option<String>,
+    /// info, debug, trace or all [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How long after an identity's first use a missing federated credential is answered as "try again", since
+    /// changes take time to reach all of Entra; 0 = never [env: AZWI_PROPAGATION_GRACE] [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    propagation_grace: Option<String>,
+    /// The client ids an app may ask for, beside AZURE_CLIENT_ID [default: any; Entra decides]
+    #[arg(long, value_name = "GUID,…")]
+    allowed_client_ids: Option<String>,
+    /// Whether apps must send "Metadata: true": required or ignore [default: required]
+    #[arg(long, value_name = "POLICY")]
+    metadata_header: Option<String>,
+    /// PEM file with certificate authorities to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<String>,
+    /// Let AZURE_AUTHORITY_HOST be http:// on loopback, for an emulator
+    #[arg(long)]
+    insecure_loopback_authority: bool,
+}
+
+const ENVIRONMENT: &str = "\
+Environment:
+  AZURE_TENANT_ID             the tenant: a GUID or a domain name
+  AZURE_CLIENT_ID             the identity when a request names none: a GUID
+  AZURE_FEDERATED_TOKEN_FILE  the projected service account token
+  AZURE_AUTHORITY_HOST        Entra [default: https://login.microsoftonline.com/]
+  HTTPS_PROXY, NO_PROXY       how to get there
+  SSL_CERT_FILE, SSL_CERT_DIR trusted certificate authorities instead of the system's";
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Run the sidecar.
+    Serve(Box<Config>),
+    /// Ask a running one.
+    Probe(Probe),
+}
+
+/// Settings of `--probe`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Probe {
+    /// Where the sidecar listens.
+    pub port: u16,
+    /// How long to keep asking.
+    pub patience: Duration,
+}
+
+/// Settings of the sidecar.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where to listen, on loopback.
+    pub port: u16,
+    /// What to log.
+    pub log_level: LevelFilter,
+    /// Where Entra is.
+    pub authority: AuthorityHost,
+    /// Absent: not ready.
+    pub tenant: Option<TenantId>,
+    /// Absent: requests must name one.
+    pub client: Option<ClientId>,
+    /// Absent: not ready.
+    pub assertion: Option<AssertionFile>,
+    /// Absent: any.
+    pub allowed: Option<HashSet<ClientId>>,
+    /// How long an identity counts as new.
+    pub grace: Duration,
+    /// How strict the protocol is.
+    pub metadata_header: MetadataHeader,
+    /// Trust beside the system's.
+    pub ca_bundle: Option<CaBundle>,
+}
+
+/// A mistake: the flag or variable, what it holds, and what would be right.
+pub(crate) type Problem = String;
+
+/// What surrounds the process, as far as the configuration depends on it.
+pub(crate) trait Surroundings {
+    /// An environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+    /// A file's content.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Whether a path is there and is a directory.
+    fn is_directory(&self, path: &Path) -> bool;
+}
+
+impl Args {
+    /// Reads arguments (the program's name first). Go-style `-proxy-port=8000` is understood too.
+    pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(args.into_iter().map(go_style))
+    }
+
+    /// Makes settings of them and of the environment.
+    ///
+    /// # Errors
+    /// Every mistake there is.
+    pub(crate) fn command(self, surroundings: &impl Surroundings) -> Result<Command, Vec<Problem>> {
+        let mut values = Values { surroundings, problems: Vec::new() };
+        let port = values.flag("--proxy-port", self.proxy_port.as_deref(), port).unwrap_or(DEFAULT_PROXY_PORT);
+        let patience = values.flag("--probe-timeout", self.probe_timeout.as_deref(), patience);
+        let log_level = values.flag("--log-level", self.log_level.as_deref(), log_level).unwrap_or(LevelFilter::INFO);
+        let command = if self.probe {
+            // Its own settings only: a probe of a misconfigured sidecar should tell the sidecar's reasons.
+            Some(Command::Probe(Probe { port, patience: patience.unwrap_or(DEFAULT_PATIENCE) }))
+        } else {
+            self.config(port, log_level, &mut values).map(|config| Command::Serve(Box::new(config)))
+        };
+        command.filter(|_| values.problems.is_empty()).ok_or(values.problems)
+    }
+
+    fn config(self, port: u16, log_level: LevelFilter, values: &mut Values<impl Surroundings>) -> Option<Config> {
+        let loopback = if self.insecure_loopback_authority { LoopbackHttp::Allowed } else { LoopbackHttp::Refused };
+        let authority = values.env_or(env::AZURE_AUTHORITY_HOST, DEFAULT_AUTHORITY_HOST, |value| {
+            AuthorityHost::parse(value, loopback).map_err(|error| error.to_string())
+        });
+        let tenant = values.env(env::AZURE_TENANT_ID, |v| TenantId::parse(v).map_err(|error| error.to_string()));
+        let client = values.env(env::AZURE_CLIENT_ID, client_id);
+        let surroundings = values.surroundings;
+        let assertion = values.env(env::AZURE_FEDERATED_TOKEN_FILE, |v| assertion_file(v, surroundings));
+        let grace = match self.propagation_grace.as_deref() {
+            Some(value) => values.flag("--propagation-grace", Some(value), grace),
+            None => values.env(env::AZWI_PROPAGATION_GRACE, grace),
+        };
+        let allowed = values.flag("--allowed-client-ids", self.allowed_client_ids.as_deref(), client_ids);
+        let header = values.flag("--metadata-header", self.metadata_header.as_deref(), metadata_header);
+        let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
+        Some(Config {
+            port,
+            log_level,
+            authority: authority?,
+            tenant,
+            client,
+            assertion,
+            allowed,
+            grace: grace.unwrap_or(DEFAULT_GRACE),
+            metadata_header: header.unwrap_or_default(),
+            ca_bundle,
+        })
+    }
+}
+
+/// Parses values and gathers what is wrong with them.
+struct Values<'a, S> {
+    surroundings: &'a S,
+    problems: Vec<Problem>,
+}
+
+impl<S: Surroundings> Values<'_, S> {
+    fn flag<T>(&mut self, name: &str, value: Option<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        value.and_then(|value| parse(value).map_err(|why| self.problems.push(format!("{name}: {why}"))).ok())
+    }
+
+    fn env<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.surroundings.env(name).filter(|value| !value.is_empty());
+        self.flag(name, value.as_deref(), parse)
+    }
+
+    fn env_or<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.surroundings.env(name).filter(|value| !value.is_empty());
+        self.flag(name, Some(value.as_deref().unwrap_or(default)), parse)
+    }
+}
+
+/// Go's flag package takes `-name=value` for `--name=value`; manifests written for the Go proxy rely on it.
+fn go_style(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => format!("-{text}").into(),
+        _ => argument,
+    }
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    let port = value.parse().ok().filter(|&port: &u16| port > 0);
+    port.ok_or_else(|| format!("{value:?} is not a port from 1 to 65535"))
+}
+
+fn seconds(value: &str, most: u64) -> Result<Duration, String> {
+    let seconds = value.parse().ok().filter(|&seconds: &u64| seconds <= most);
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("{value:?} is not a number of seconds from 0 to {most}"))
+}
+
+fn grace(value: &str) -> Result<Duration, String> {
+    seconds(value, MAX_GRACE_SECONDS)
+}
+
+fn patience(value: &str) -> Result<Duration, String> {
+    seconds(value, MAX_PATIENCE_SECONDS)
+}
+
+/// kubelet may write the file later, but a directory never becomes one.
+fn assertion_file(value: &str, surroundings: &impl Surroundings) -> Result<AssertionFile, String> {
+    if surroundings.is_directory(Path::new(value)) {
+        return Err(format!("{value} is a directory, not the service account token file in it"));
+    }
+    Ok(AssertionFile::new(value))
+}
+
+fn ca_bundle(value: &str, surroundings: &impl Surroundings) -> Result<CaBundle, String> {
+    let pem = surroundings.read(Path::new(value)).map_err(|error| format!("{value} cannot be read: {error}"))?;
+    CaBundle::from_pem(&pem).map_err(|error| format!("{value} {error}"))
+}
+
+/// The webhook injects an empty `--log-level=` when it has none itself.
+fn log_level(value: &str) -> Result<LevelFilter, String> {
+    match value {
+        "" | "info" => Ok(LevelFilter::INFO),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "trace" | "all" => Ok(LevelFilter::TRACE),
+        _ => Err(format!("{value:?} is not one of info, debug, trace, all")),
+    }
+}
+
+fn client_id(value: &str) -> Result<ClientId, String> {
+    ClientId::parse(value).map_err(|error| error.to_string())
+}
+
+fn client_ids(value: &str) -> Result<HashSet<ClientId>, String> {
+    value.split(',').map(|id| client_id(id.trim())).collect()
+}
+
+fn metadata_header(value: &str) -> Result<MetadataHeader, String> {
+    match value {
+        "required" => Ok(MetadataHeader::Required),
+        "ignore" => Ok(MetadataHeader::Ignored),
+        _ => Err(format!("{value:?} is not one of required, ignore")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An environment, with `/directory` as the only directory and no files.
+    struct Fake(&'static [(&'static str, &'static str)]);
+
+    impl Surroundings for Fake {
+        fn env(&self, name: &str) -> Option<String> {
+            self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        }
+
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn is_directory(&self, path: &Path) -> bool {
+            path == Path::new("/directory")
+        }
+    }
+
+    fn command(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Result<Command, Vec<Problem>> {
+        let args = ["azwi-proxy"].iter().chain(args).map(OsString::from);
+        Args::read(args).unwrap().command(&Fake(env))
+    }
+
+    fn config(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Config {
+        match command(args, env) {
+            Ok(Command::Serve(config)) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_go_proxy() {
+        let config = config(&[], &[]);
+        assert_eq!((config.port, config.log_level), (8000, LevelFilter::INFO));
+        assert_eq!(config.authority.to_string(), "https://login.microsoftonline.com/");
+        assert_eq!(config.metadata_header, MetadataHeader::Required);
+        assert_eq!(config.grace, Duration::from_mins(1));
+    }
+
+    #[test]
+    fn an_empty_variable_is_unset() {
+        let config = config(&[], &[("AZURE_CLIENT_ID", ""), ("AZURE_TENANT_ID", ""), ("AZURE_AUTHORITY_HOST", "")]);
+        assert_eq!((config.client, config.tenant), (None, None));
+        assert_eq!(config.authority.to_string(), "https://login.microsoftonline.com/");
+    }
+
+    #[test]
+    fn an_empty_log_level_is_info_and_all_is_everything() {
+        assert_eq!(config(&["--log-level="], &[]).log_level, LevelFilter::INFO);
+        assert_eq!(config(&["--log-level=all"], &[]).log_level, LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn flags_may_have_one_dash_as_in_go() {
+        assert_eq!(config(&["-proxy-port=9000"], &[]).port, 9000);
+        assert!(matches!(command(&["-probe"], &[]), Ok(Command::Probe(_))));
+    }
+
+    #[test]
+    fn the_flag_for_the_grace_overrides_the_variable() {
+        let env = &[("AZWI_PROPAGATION_GRACE", "5")];
+        assert_eq!(config(&[], env).grace, Duration::from_secs(5));
+        assert_eq!(config(&["--propagation-grace", "0"], env).grace, Duration::ZERO);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_and_names_what_would_be_right() {
+        let args = [
+            "--proxy-port=70000",
+            "--probe-timeout=1h",
+            "--log-level=loud",
+            "--propagation-grace=-1",
+            "--allowed-client-ids=app",
+            "--metadata-header=maybe",
+            "--ca-file=/missing",
+        ];
+        let env = &[
+            ("AZURE_AUTHORITY_HOST", "http://login.microsoftonline.com"),
+            ("AZURE_TENANT_ID", "my tenant"),
+            ("AZURE_CLIENT_ID", "app"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/directory"),
+        ];
+        let problems = command(&args, env).unwrap_err();
+        for (name, hint) in [
+            ("--proxy-port", "1 to 65535"),
+            ("--probe-timeout", "seconds"),
+            ("--log-level", "info, debug, trace, all"),
+            ("--propagation-grace", "0 to 3600"),
+            ("--allowed-client-ids", "GUID"),
+            ("--metadata-header", "required, ignore"),
+            ("--ca-file", "/missing cannot be read"),
+            ("AZURE_AUTHORITY_HOST", "https://"),
+            ("AZURE_TENANT_ID", "domain name"),
+            ("AZURE_CLIENT_ID", "GUID"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "directory"),
+        ] {
+            let found = problems.iter().find(|problem| problem.starts_with(name));
+            assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
+        }
+        assert_eq!(problems.len(), 11);
+    }
+
+    #[test]
+    fn port_zero_is_refused() {
+        assert_eq!(command(&["--proxy-port=0"], &[]).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_probe_does_not_mind_the_sidecars_settings() {
+        let command = command(&["--probe", "--proxy-port=81"], &[("AZURE_TENANT_ID", "my tenant")]);
+        let Ok(Command::Probe(probe)) = command else { panic!("{command:?}") };
+        assert_eq!(probe, Probe { port: 81, patience: Duration::from_secs(10) });
+    }
+}

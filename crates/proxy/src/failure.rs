@@ -1,0 +1,186 @@
+//! What a failed attempt means to the app, and when the next one is worth making.
+//!
+//! Statuses are chosen by what the Azure SDKs do with them (docs/compatibility.md): 400 is sticky in several of them and
+//! is kept for faults of the request, 403 is final and shown to the user, 503 and 429 are retried by all.
+
+use std::time::Duration;
+
+use azwi_entra::{Class, ExchangeError, Refusal};
+use azwi_imds::{EntraDetails, Failure, FailureStatus, RetryAfter};
+use tokio::time::Instant;
+
+use crate::source::FetchError;
+
+/// How long an app's request may wait for a token.
+pub(crate) const BUDGET: Duration = Duration::from_secs(8);
+/// How long it waits for kubelet to write the service account token.
+const ASSERTION_BUDGET: Duration = Duration::from_secs(2);
+const ASSERTION_POLL: Duration = Duration::from_millis(100);
+/// Between tries while a new federated credential may still be propagating.
+const PROPAGATION_DELAY: Duration = Duration::from_millis(2500);
+/// Between tries while Entra finds the assertion stale.
+const STALE_DELAY: Duration = Duration::from_secs(1);
+/// What Entra is spared after throttling without a Retry-After.
+const THROTTLED_DELAY: Duration = Duration::from_secs(10);
+/// Longest wait that Entra's Retry-After can impose; a gateway that says "tomorrow" must not be the outage.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// First and longest pause between tries after transient faults; the longer one while a valid token is served.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
+const LONGEST_REFRESH_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Circumstances of a failed attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    /// When the attempt ended.
+    pub now: Instant,
+    /// Whether the identity is so new that a missing federated credential may be propagation delay.
+    pub in_grace: bool,
+    /// Whether a valid token is being served meanwhile.
+    pub has_token: bool,
+    /// The pause after the failure before this one, if this is not the first in a row.
+    pub last_pause: Option<Duration>,
+}
+
+/// A failed attempt: what to tell those who asked, and until when nobody need ask again.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    reply: Reply,
+    error: String,
+    description: String,
+    details: Option<EntraDetails>,
+    /// How long a request may wait for a better outcome: zero for final refusals.
+    pub budget: Duration,
+    /// The pause that was chosen.
+    pub pause: Duration,
+    /// No attempt before this.
+    pub retry_at: Instant,
+}
+
+/// Status of the answer, with the least Retry-After in seconds where there is one.
+#[derive(Debug, Clone, Copy)]
+enum Reply {
+    BadRequest,
+    Forbidden,
+    TooManyRequests,
+    Unavailable(u64),
+}
+
+/// What the rules say before times are filled in: the status, how long a request waits, the pause till the next attempt.
+struct Rule(Reply, Duration, Duration);
+
+impl Failed {
+    /// Applies the rules to `cause`.
+    pub(crate) fn new(cause: &FetchError, circumstances: Circumstances) -> Self {
+        let Rule(reply, budget, pause) = rule(cause, circumstances);
+        let refusal = match cause {
+            FetchError::Exchange(ExchangeError::Refused(refusal)) => Some(refusal.as_ref()),
+            _ => None,
+        };
+        Self {
+            reply,
+            error: error(reply, refusal),
+            description: cause.to_string(),
+            details: refusal.map(details),
+            budget,
+            pause,
+            retry_at: circumstances.now + pause,
+        }
+    }
+
+    /// The answer to an app at `now`.
+    pub(crate) fn answer(&self, now: Instant) -> Failure {
+        let wait = self.retry_at.saturating_duration_since(now).as_secs_f64().ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most an hour, never negative")]
+        let wait = wait as u64;
+        let status = match self.reply {
+            Reply::BadRequest => FailureStatus::BadRequest,
+            Reply::Forbidden => FailureStatus::Forbidden,
+            Reply::TooManyRequests => FailureStatus::TooManyRequests { retry_after: RetryAfter::new(wait) },
+            Reply::Unavailable(least) => FailureStatus::Unavailable { retry_after: RetryAfter::new(wait.max(least)) },
+        };
+        Failure {
+            status,
+            error: self.error.clone(),
+            description: self.description.clone(),
+            details: self.details.clone(),
+        }
+    }
+}
+
+/// The answer when the budget ends while Entra is still being asked.
+pub(crate) fn out_of_time(last: Option<&Failed>) -> Failure {
+    let reason = last.map_or_else(String::new, |failed| format!(" Last failure: {}", failed.description));
+    Failure {
+        status: FailureStatus::Unavailable { retry_after: RetryAfter::new(2) },
+        error: "temporarily_unavailable".to_owned(),
+        description: format!("Entra has not answered yet; the exchange goes on, ask again.{reason}"),
+        details: last.and_then(|failed| failed.details.clone()),
+    }
+}
+
+/// The answer when the sidecar lacks what an exchange needs.
+pub(crate) fn misconfigured(what: &str) -> Failure {
+    Failure {
+        status: FailureStatus::Forbidden,
+        error: "invalid_client".to_owned(),
+        description: format!("sidecar configuration: {what}"),
+        details: None,
+    }
+}
+
+fn rule(cause: &FetchError, circumstances: Circumstances) -> Rule {
+    let backoff = backoff(circumstances);
+    match cause {
+        FetchError::Assertion(_) => Rule(Reply::Unavailable(2), ASSERTION_BUDGET, ASSERTION_POLL),
+        FetchError::Exchange(ExchangeError::Refused(refusal)) => refused(refusal, circumstances, backoff),
+        FetchError::Exchange(_) => Rule(Reply::Unavailable(2), BUDGET, backoff),
+    }
+}
+
+fn refused(refusal: &Refusal, circumstances: Circumstances, backoff: Duration) -> Rule {
+    let asked_for = refusal.retry_after.map(|pause| pause.clamp(FIRST_BACKOFF, LONGEST_WAIT));
+    match refusal.class() {
+        Class::Request => Rule(Reply::BadRequest, Duration::ZERO, remembered()),
+        Class::Propagating if circumstances.in_grace => Rule(Reply::Unavailable(10), BUDGET, PROPAGATION_DELAY),
+        Class::Propagating | Class::Permanent => Rule(Reply::Forbidden, Duration::ZERO, remembered()),
+        Class::StaleAssertion => Rule(Reply::Unavailable(5), BUDGET, STALE_DELAY),
+        // Final for this request, but a repaired file must be noticed at once.
+        Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, STALE_DELAY),
+        Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, asked_for.unwrap_or(backoff)),
+        Class::Transient => Rule(Reply::Unavailable(2), BUDGET, asked_for.unwrap_or(backoff)),
+        Class::Throttled => Rule(Reply::TooManyRequests, BUDGET, asked_for.unwrap_or(THROTTLED_DELAY)),
+    }
+}
+
+/// Final refusals are remembered for 30 to 60 s: long enough to spare Entra, short enough to notice a repair.
+fn remembered() -> Duration {
+    Duration::from_secs_f64(30.0 + 30.0 * fastrand::f64())
+}
+
+/// Decorrelated jitter: between the first pause and three times the last one.
+fn backoff(circumstances: Circumstances) -> Duration {
+    let longest = if circumstances.has_token { LONGEST_REFRESH_BACKOFF } else { LONGEST_BACKOFF };
+    let spread = circumstances.last_pause.map_or(Duration::ZERO, |last| (last * 3).saturating_sub(FIRST_BACKOFF));
+    (FIRST_BACKOFF + spread.mul_f64(fastrand::f64())).min(longest)
+}
+
+/// Entra's own word for refusals, the one that SDKs retry for the rest.
+fn error(reply: Reply, refusal: Option<&Refusal>) -> String {
+    let fallback = match reply {
+        Reply::Unavailable(_) | Reply::TooManyRequests => return "temporarily_unavailable".to_owned(),
+        Reply::BadRequest => "invalid_request",
+        Reply::Forbidden => "invalid_client",
+    };
+    let error = refusal.map(|refusal| refusal.error.as_str()).filter(|error| !error.is_empty());
+    error.unwrap_or(fallback).to_owned()
+}
+
+fn details(refusal: &Refusal) -> EntraDetails {
+    EntraDetails {
+        error_codes: refusal.error_codes.clone(),
+        timestamp: refusal.timestamp.clone(),
+        trace_id: refusal.trace_id.clone(),
+        correlation_id: refusal.correlation_id.clone(),
+    }
+}

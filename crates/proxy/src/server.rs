@@ -1,0 +1,102 @@
+//! Listens, accepts, drains. Knows HTTP's limits and nothing of tokens.
+//!
+//! Loopback only: a redirected connection shows the pod's own address as its peer, so the listener's address, not the
+//! peer's, is the protection.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::service::{Answering, App};
+
+/// Connections at once; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// Longest request head, in bytes; a longer one is answered with 431.
+const MAX_HEAD: usize = 16 * 1024;
+/// How long a head may take, and how long a connection may idle before the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a failed accept (out of file descriptors): spinning would not free any.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long answers under way may take once the sidecar was told to end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Takes the port on loopback.
+///
+/// # Errors
+/// Whatever the operating system says, e.g. that the port is in use.
+pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
+
+/// Serves until `shutdown` completes, then finishes the answers under way for at most five seconds.
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
+    let (drain, draining) = watch::channel(());
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some((stream, permit)) = accept(&listener, &room) => {
+                tokio::spawn(connection(stream, Arc::clone(&app), draining.clone(), permit));
+            }
+        }
+    }
+    drop(listener);
+    drop(draining);
+    tracing::info!("draining");
+    drain.send_replace(());
+    if timeout(DRAIN_TIMEOUT, drain.closed()).await.is_err() {
+        tracing::warn!(seconds = DRAIN_TIMEOUT.as_secs(), "some answers were not finished in time");
+    }
+}
+
+/// The next connection once there is room for it; `None` after a failure that was waited out.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _peer)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// One connection until it ends, fails or is drained. The permit and the receiver mark it as alive.
+async fn connection(
+    stream: TcpStream,
+    app: Arc<App>,
+    mut draining: watch::Receiver<()>,
+    _permit: OwnedSemaphorePermit,
+) {
+    // Answers are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let answering: Answering = app.answer(&request);
+        async move { Ok::<_, Infallible>(answering.await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        _ = draining.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended early");
+    }
+}

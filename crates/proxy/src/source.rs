@@ -1,0 +1,134 @@
+//! Where tokens come from: the service account token file and Entra.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use azwi_entra::{AccessToken, Assertion, AssertionError, AssertionFile, Class, ExchangeError, Exchanger, Refusal};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use crate::key::Key;
+
+/// Exchanges under way at once; an app that asks for a thousand resources waits, Entra is not flooded.
+const MAX_EXCHANGES: usize = 64;
+
+/// Why an attempt brought no token.
+#[derive(Debug, Error)]
+pub(crate) enum FetchError {
+    /// Nothing to send.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+    /// Sent, without success.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+/// One attempt's result, boxed so that the cache need not know who makes it.
+pub(crate) type Fetch<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, FetchError>> + Send + 'a>>;
+
+/// Makes one attempt to get a token.
+pub(crate) trait TokenSource: Send + Sync {
+    /// Takes about `timeout` at most; logs what happened.
+    fn fetch<'a>(&'a self, key: &'a Key, timeout: Duration) -> Fetch<'a>;
+}
+
+/// Workload identity federation.
+pub(crate) struct Federation {
+    exchanger: Exchanger,
+    assertion: AssertionFile,
+    slots: Semaphore,
+}
+
+impl Federation {
+    /// Exchanges what stands in `assertion` through `exchanger`.
+    pub(crate) fn new(exchanger: Exchanger, assertion: AssertionFile) -> Self {
+        Self { exchanger, assertion, slots: Semaphore::new(MAX_EXCHANGES) }
+    }
+
+    async fn attempt(&self, key: &Key, timeout: Duration) -> Result<AccessToken, FetchError> {
+        let _permit = self.slots.acquire().await;
+        let assertion = self.read(key)?;
+        match self.exchange(key, &assertion, timeout).await {
+            Err(ExchangeError::Refused(refusal)) if concerns_the_assertion(&refusal) => {
+                // kubelet may have rotated the file between our reading and Entra's answer.
+                let fresh = self.read(key)?;
+                if fresh == assertion {
+                    return Err(ExchangeError::Refused(refusal).into());
+                }
+                Ok(self.exchange(key, &fresh, timeout).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn read(&self, key: &Key) -> Result<Assertion, AssertionError> {
+        self.assertion.read().inspect_err(|error| {
+            let client_id = key.identity.client.as_str();
+            tracing::warn!(client_id, resource = key.resource, %error, "no service account token to exchange");
+        })
+    }
+
+    async fn exchange(
+        &self,
+        key: &Key,
+        assertion: &Assertion,
+        timeout: Duration,
+    ) -> Result<AccessToken, ExchangeError> {
+        let started = Instant::now();
+        let Key { identity, scope, .. } = key;
+        let result = self.exchanger.exchange(&identity.tenant, &identity.client, scope, assertion, timeout).await;
+        log(key, assertion, &result, started.elapsed());
+        result
+    }
+}
+
+impl TokenSource for Federation {
+    fn fetch<'a>(&'a self, key: &'a Key, timeout: Duration) -> Fetch<'a> {
+        Box::pin(self.attempt(key, timeout))
+    }
+}
+
+fn concerns_the_assertion(refusal: &Refusal) -> bool {
+    matches!(refusal.class(), Class::StaleAssertion | Class::MalformedAssertion)
+}
+
+/// One line an exchange: who asked for what with which assertion, and what Entra said.
+fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeError>, took: Duration) {
+    let claims = assertion.claims();
+    let issuer = claims.as_ref().map(|claims| claims.iss.as_str());
+    let subject = claims.as_ref().map(|claims| claims.sub.as_str());
+    let audience = claims.as_ref().map(|claims| claims.aud.to_string());
+    let tenant_id = key.identity.tenant.as_str();
+    let client_id = key.identity.client.as_str();
+    let resource = key.resource.as_str();
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(token) => tracing::info!(
+            tenant_id,
+            client_id,
+            resource,
+            issuer,
+            subject,
+            audience,
+            took_ms,
+            expires_in = token.expires_in.as_secs(),
+            "token exchanged"
+        ),
+        Err(ExchangeError::Refused(refusal)) => tracing::error!(
+            tenant_id, client_id, resource, issuer, subject, audience, took_ms,
+            status = refusal.status,
+            error = refusal.error,
+            aadsts = refusal.error_codes.first(),
+            class = ?refusal.class(),
+            description = %refusal,
+            trace_id = refusal.trace_id,
+            correlation_id = refusal.correlation_id,
+            "token exchange refused"
+        ),
+        Err(error) => tracing::error!(
+            tenant_id, client_id, resource, issuer, subject, audience, took_ms, %error,
+            "token exchange failed"
+        ),
+    }
+}
