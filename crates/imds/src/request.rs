@@ -1,0 +1,113 @@
+//! From a request line and headers to what is asked, in the order in which IMDS checks. Request
+//! bodies and all headers but two are ignored: msal-node sends a form content type on its GET.
+
+use http::{HeaderMap, Method};
+
+use crate::path::{self, Endpoint};
+use crate::query::Parameters;
+use crate::{Rejection, Selector, selector};
+
+/// Longest `resource` accepted, in bytes after decoding; App ID URIs are far shorter. It bounds
+/// what a cache key can cost.
+const MAX_RESOURCE_BYTES: usize = 2048;
+
+/// What the operator may relax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Whether `Metadata: true` must be present.
+    pub metadata_header: MetadataHeader,
+}
+
+/// How the `Metadata` request header is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetadataHeader {
+    /// Required, as in IMDS and NMI: it keeps a server-side request forgery from reading tokens,
+    /// and older SDKs detect IMDS by the refusal.
+    #[default]
+    Required,
+    /// Not looked at, as in the Go azwi proxy.
+    Ignored,
+}
+
+/// A well-formed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// `GET /metadata/identity/oauth2/token`
+    Token(TokenRequest),
+    /// `GET /metadata/identity/info`, answered by [`identity_info`](crate::identity_info).
+    IdentityInfo,
+}
+
+/// A request for an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The App ID URI or application id of the API to call, byte for byte as sent once form
+    /// decoding is undone: clients compare the answer's `resource` with what they asked.
+    pub resource: String,
+    /// The identity asked for, if any.
+    pub selector: Option<Selector>,
+    /// `bypass_cache=true`: a token minted now is wanted (IMDS swagger, 2018-10-01).
+    pub bypass_cache: bool,
+}
+
+/// Parses a request. `path` is the path as it stood in the request line, not decoded; `query` comes
+/// without its `?`. Any `api-version`, or none, is accepted, as NMI did; unknown parameters are
+/// ignored.
+///
+/// # Errors
+/// The first failing check in this order: path, method, `Metadata`, `X-Forwarded-For`, query,
+/// `resource`, selector.
+pub fn parse(
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    policy: &Policy,
+) -> Result<Request, Rejection> {
+    let endpoint = path::classify(path)?;
+    check_method(method)?;
+    check_headers(headers, *policy)?;
+    match endpoint {
+        Endpoint::Token => token_request(query.unwrap_or_default()).map(Request::Token),
+        Endpoint::IdentityInfo => Ok(Request::IdentityInfo),
+    }
+}
+
+fn check_method(method: &Method) -> Result<(), Rejection> {
+    if method == Method::GET { Ok(()) } else { Err(Rejection::MethodNotAllowed) }
+}
+
+fn check_headers(headers: &HeaderMap, policy: Policy) -> Result<(), Rejection> {
+    if policy.metadata_header == MetadataHeader::Required && !says_metadata(headers) {
+        return Err(Rejection::MissingMetadataHeader);
+    }
+    if headers.contains_key("x-forwarded-for") {
+        return Err(Rejection::Forwarded);
+    }
+    Ok(())
+}
+
+/// Microsoft's own samples send both `true` and `True`.
+fn says_metadata(headers: &HeaderMap) -> bool {
+    headers.get("metadata").is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+}
+
+fn token_request(query: &str) -> Result<TokenRequest, Rejection> {
+    let parameters = Parameters::decode(query)?;
+    let resource = resource(&parameters)?;
+    let selector = selector::select(&parameters)?;
+    let bypass_cache = parameters.get("bypass_cache").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    Ok(TokenRequest { resource, selector, bypass_cache })
+}
+
+fn resource(parameters: &Parameters<'_>) -> Result<String, Rejection> {
+    let resource = parameters.get("resource").ok_or(Rejection::MissingResource)?;
+    if resource.len() > MAX_RESOURCE_BYTES {
+        return Err(Rejection::ResourceTooLong);
+    }
+    // A space would make several scopes of one.
+    if resource.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(Rejection::MalformedResource);
+    }
+    Ok(resource.to_owned())
+}
