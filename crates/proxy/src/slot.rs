@@ -253,3 +253,6 @@ fn wake(slot: &Weak<Slot>) {
 async fn outcome(mut attempt: watch::Receiver<Option<Outcome>>) -> Option<Outcome> {
     attempt.wait_for(Option::is_some).await.ok()?.clone()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! The cache's policy in paused time: a scripted Entra, an injected clock.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
+
+use azwi_entra::{AccessToken, AssertionError, ClientId, ExchangeError, Refusal, Secret, TenantId};
+use azwi_imds::FailureStatus;
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::key::Identity;
+use crate::source::{Fetch, FetchError};
+
+const BORN: u64 = 1_700_000_000;
+
+/// Follows tokio's paused time; the wall clock can be set apart from it.
+struct TestClock {
+    start: Instant,
+    wall_offset: AtomicI64,
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let monotonic = Instant::now();
+        let unix = BORN + (monotonic - self.start).as_secs();
+        Now { unix: unix.saturating_add_signed(self.wall_offset.load(Ordering::Relaxed)), monotonic }
+    }
+}
+
+/// Answers what the script says, one line an attempt, then tokens of an hour.
+struct Entra {
+    latency: Duration,
+    script: Mutex<VecDeque<Result<AccessToken, FetchError>>>,
+    attempts: AtomicUsize,
+}
+
+impl TokenSource for Entra {
+    fn fetch<'a>(&'a self, _: &'a Key, timeout: Duration) -> Fetch<'a> {
+        Box::pin(async move {
+            let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
+            sleep(self.latency.min(timeout)).await;
+            if self.latency > timeout {
+                return transport();
+            }
+            let line = self.script.lock().unwrap().pop_front();
+            line.unwrap_or_else(|| token(3600, attempt))
+        })
+    }
+}
+
+struct Stage {
+    entra: Arc<Entra>,
+    clock: Arc<TestClock>,
+    slot: Arc<Slot>,
+}
+
+impl Stage {
+    fn new(latency: Duration, script: Vec<Result<AccessToken, FetchError>>, grace: Duration) -> Self {
+        let entra = Arc::new(Entra { latency, script: Mutex::new(script.into()), attempts: AtomicUsize::new(0) });
+        let clock = Arc::new(TestClock { start: Instant::now(), wall_offset: AtomicI64::new(0) });
+        let shared = Shared { source: Arc::clone(&entra) as _, clock: Arc::clone(&clock) as _, grace };
+        let tenant = TenantId::parse("contoso.com").unwrap();
+        let client = ClientId::parse("aaaaaaaa-0000-4000-8000-000000000000").unwrap();
+        let key = Key::new(Arc::new(Identity { tenant, client }), "https://vault.azure.net".to_owned()).unwrap();
+        let slot = Arc::new(Slot::new(key, Instant::now(), Arc::new(shared)));
+        Self { entra, clock, slot }
+    }
+
+    fn scripted(script: Vec<Result<AccessToken, FetchError>>) -> Self {
+        Self::new(Duration::from_millis(100), script, Duration::ZERO)
+    }
+
+    async fn ask(&self) -> Result<String, Failure> {
+        let body = Arc::clone(&self.slot).wait().await?;
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn attempts(&self) -> usize {
+        self.entra.attempts.load(Ordering::Relaxed)
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a line of the script")]
+fn token(seconds: u64, number: usize) -> Result<AccessToken, FetchError> {
+    Ok(AccessToken {
+        secret: Secret::new(format!("token-{number}")),
+        expires_in: Duration::from_secs(seconds),
+        expires_on: BORN + seconds,
+        not_before: BORN,
+        ext_expires_in: seconds,
+        refresh_in: None,
+    })
+}
+
+fn transport() -> Result<AccessToken, FetchError> {
+    Err(ExchangeError::Transport("timed out".to_owned()).into())
+}
+
+fn refused(code: u64, status: u16, retry_after: Option<u64>) -> Result<AccessToken, FetchError> {
+    Err(FetchError::Exchange(ExchangeError::Refused(Box::new(Refusal {
+        status,
+        error: "invalid_client".to_owned(),
+        description: format!("AADSTS{code}: no"),
+        error_codes: vec![code],
+        timestamp: None,
+        trace_id: Some("trace".to_owned()),
+        correlation_id: None,
+        retry_after: retry_after.map(Duration::from_secs),
+    }))))
+}
+
+fn no_assertion() -> Result<AccessToken, FetchError> {
+    Err(AssertionError::Empty("/token".into()).into())
+}
+
+fn retry_after(failure: &Failure) -> u64 {
+    failure.status.retry_after().unwrap().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_requests_at_once_cause_one_exchange() {
+    let stage = Stage::scripted(vec![]);
+    let requests: Vec<_> = (0..200).map(|_| tokio::spawn(Arc::clone(&stage.slot).wait())).collect();
+    for request in requests {
+        assert!(request.await.unwrap().is_ok());
+    }
+    assert_eq!(stage.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_cancels_nothing() {
+    let stage = Stage::scripted(vec![]);
+    assert!(timeout_at(Instant::now() + Duration::from_millis(50), stage.ask()).await.is_err());
+    sleep(Duration::from_millis(60)).await;
+    assert!(stage.slot.ready().is_some());
+    assert_eq!(stage.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expires_in_counts_down_while_the_token_stays_the_same() {
+    let stage = Stage::scripted(vec![token(3600, 7)]);
+    assert!(stage.ask().await.unwrap().contains(r#""expires_in":"3600""#));
+    advance(Duration::from_secs(100)).await;
+    let answer = stage.ask().await.unwrap();
+    assert!(answer.contains(r#""expires_in":"3500""#) && answer.contains("token-7"), "{answer}");
+    assert_eq!(stage.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expires_in_is_right_where_the_nodes_clock_is_wrong() {
+    let stage = Stage::scripted(vec![token(3600, 1)]);
+    stage.clock.wall_offset.store(-7200, Ordering::Relaxed);
+    assert!(stage.ask().await.unwrap().contains(r#""expires_in":"3600""#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_use_is_refreshed_before_it_expires() {
+    let stage = Stage::scripted(vec![token(1000, 1), token(1000, 2)]);
+    stage.ask().await.unwrap();
+    stage.ask().await.unwrap();
+    sleep(Duration::from_secs(860)).await;
+    assert!(String::from_utf8(stage.slot.ready().unwrap().to_vec()).unwrap().contains("token-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_nobody_asks_for_is_not_refreshed() {
+    let stage = Stage::scripted(vec![token(1000, 1)]);
+    stage.ask().await.unwrap();
+    sleep(Duration::from_secs(5000)).await;
+    assert_eq!(stage.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_after_the_due_time_is_answered_at_once_and_starts_the_refresh() {
+    let stage = Stage::scripted(vec![token(1000, 1), token(1000, 2)]);
+    stage.ask().await.unwrap();
+    sleep(Duration::from_secs(890)).await;
+    assert!(String::from_utf8(stage.slot.ready().unwrap().to_vec()).unwrap().contains("token-1"));
+    sleep(Duration::from_millis(200)).await;
+    assert!(String::from_utf8(stage.slot.ready().unwrap().to_vec()).unwrap().contains("token-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_keeps_the_token_and_backs_off() {
+    let mut script = vec![token(3600, 1)];
+    script.extend((0..500).map(|_| transport()));
+    let stage = Stage::scripted(script);
+    stage.ask().await.unwrap();
+    // Up to one minute before the expiry, an app that asks each second gets the token that is there.
+    for _ in 0..3530 {
+        assert!(stage.slot.ready().is_some());
+        advance(Duration::from_secs(1)).await;
+    }
+    assert!((10..150).contains(&stage.attempts()), "{} attempts", stage.attempts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_node_gets_a_new_token() {
+    let stage = Stage::scripted(vec![token(3600, 1), token(3600, 2)]);
+    stage.ask().await.unwrap();
+    stage.clock.wall_offset.store(7200, Ordering::Relaxed);
+    assert!(stage.slot.ready().is_none());
+    assert!(stage.ask().await.unwrap().contains("token-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_fault_is_absorbed_within_the_request() {
+    let stage = Stage::scripted(vec![transport(), refused(90_033, 503, None), token(3600, 3)]);
+    assert!(stage.ask().await.unwrap().contains("token-3"));
+    assert_eq!(stage.attempts(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_budget_ends_the_answer_is_503_and_the_exchange_goes_on() {
+    let stage = Stage::new(Duration::from_secs(9), vec![], Duration::ZERO);
+    let started = Instant::now();
+    let failure = stage.ask().await.unwrap_err();
+    assert!(started.elapsed() <= BUDGET);
+    assert_eq!(failure.error, "temporarily_unavailable");
+    assert_eq!(retry_after(&failure), 2);
+    sleep(Duration::from_secs(5)).await;
+    assert!(stage.slot.ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lasting_outage_is_503_within_the_budget() {
+    let stage = Stage::scripted((0..100).map(|_| transport()).collect());
+    let started = Instant::now();
+    let failure = stage.ask().await.unwrap_err();
+    assert!(started.elapsed() <= BUDGET && stage.attempts() > 2);
+    assert!((1..=20).contains(&retry_after(&failure)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn entras_retry_after_beyond_the_budget_is_passed_on_at_once() {
+    let stage = Stage::scripted(vec![refused(90_033, 503, Some(15))]);
+    let started = Instant::now();
+    let failure = stage.ask().await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(retry_after(&failure), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_throttled_entra_is_left_alone() {
+    let stage = Stage::scripted(vec![refused(90_055, 429, Some(30)), token(3600, 2)]);
+    let failure = stage.ask().await.unwrap_err();
+    assert!(matches!(failure.status, FailureStatus::TooManyRequests { .. }));
+    assert_eq!(retry_after(&failure), 20);
+    advance(Duration::from_secs(20)).await;
+    assert_eq!(retry_after(&stage.ask().await.unwrap_err()), 10);
+    assert_eq!(stage.attempts(), 1);
+    advance(Duration::from_secs(11)).await;
+    assert!(stage.ask().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_final_refusal_is_remembered_for_half_a_minute_to_a_minute() {
+    let stage = Stage::scripted(vec![refused(7_000_112, 401, None), token(3600, 2)]);
+    let failure = stage.ask().await.unwrap_err();
+    assert_eq!((failure.status, failure.error.as_str()), (FailureStatus::Forbidden, "invalid_client"));
+    assert_eq!(failure.details.unwrap().trace_id.as_deref(), Some("trace"));
+    sleep(Duration::from_secs(29)).await;
+    assert!(stage.ask().await.is_err());
+    assert_eq!(stage.attempts(), 1);
+    // Somebody asked, so the next attempt is made in the background.
+    sleep(Duration::from_secs(32)).await;
+    assert!(stage.slot.ready().is_some());
+    assert_eq!(stage.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_federated_credential_is_waited_for_while_the_identity_is_new() {
+    let script = vec![refused(700_213, 401, None), refused(700_213, 401, None), token(3600, 3)];
+    let stage = Stage::new(Duration::from_millis(100), script, Duration::from_mins(1));
+    assert!(stage.ask().await.unwrap().contains("token-3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_federated_credential_is_503_within_the_grace_and_403_after_it() {
+    let script = (0..100).map(|_| refused(700_213, 401, None)).collect();
+    let stage = Stage::new(Duration::from_millis(100), script, Duration::from_mins(1));
+    let failure = stage.ask().await.unwrap_err();
+    assert_eq!(retry_after(&failure), 10);
+    assert!(failure.description.contains("AADSTS700213"));
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(stage.ask().await.unwrap_err().status, FailureStatus::Forbidden);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_resource_is_400_with_entras_error() {
+    let stage = Stage::scripted(vec![refused(500_011, 400, None)]);
+    assert_eq!(stage.ask().await.unwrap_err().status, FailureStatus::BadRequest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_service_account_token_is_waited_for_two_seconds() {
+    let stage = Stage::new(Duration::ZERO, (0..100).map(|_| no_assertion()).collect(), Duration::ZERO);
+    let started = Instant::now();
+    let failure = stage.ask().await.unwrap_err();
+    assert!(started.elapsed() <= Duration::from_secs(2) && stage.attempts() > 5);
+    assert_eq!(retry_after(&failure), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_account_token_that_appears_late_is_used() {
+    let stage = Stage::scripted(vec![no_assertion(), no_assertion(), token(3600, 3)]);
+    assert!(stage.ask().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bypassing_the_cache_fetches_once_in_ten_seconds() {
+    let stage = Stage::scripted(vec![]);
+    stage.ask().await.unwrap();
+    advance(Duration::from_secs(10)).await;
+    for _ in 0..3 {
+        let body = Arc::clone(&stage.slot).wait_for_new().await.unwrap();
+        assert!(String::from_utf8(body.to_vec()).unwrap().contains("token-2"));
+    }
+    assert_eq!(stage.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bypassing_the_cache_falls_back_to_the_token_that_is_there() {
+    let stage = Stage::scripted(vec![token(3600, 1), transport()]);
+    stage.ask().await.unwrap();
+    advance(Duration::from_secs(10)).await;
+    let body = Arc::clone(&stage.slot).wait_for_new().await.unwrap();
+    assert!(String::from_utf8(body.to_vec()).unwrap().contains("token-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_born_almost_expired_is_handed_out_once_per_exchange() {
+    let stage = Stage::new(Duration::ZERO, vec![token(1, 1), token(1, 2)], Duration::ZERO);
+    assert!(stage.ask().await.unwrap().contains("token-1"));
+    advance(Duration::from_secs(1)).await;
+    assert!(stage.ask().await.unwrap().contains("token-2"));
+}
