@@ -1,0 +1,340 @@
+//! The tenants, their applications and the resources: from a JSON file, validated as a whole.
+//! Everything that is wrong is reported at once, each with the path of its field.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+use crate::guid;
+
+pub(crate) const DEFAULT_CONFIG: &str = include_str!("default_config.json");
+pub(crate) const DEFAULT_AUDIENCE: &str = azwi_conventions::TOKEN_EXCHANGE_AUDIENCE;
+
+/// Entra's limit per application or managed identity.
+const MAX_CREDENTIALS: usize = 20;
+
+/// Resources of the public cloud that every tenant has, without their optional trailing slash.
+const PUBLIC_RESOURCES: [&str; 18] = [
+    "https://management.azure.com",
+    "https://management.core.windows.net",
+    "https://vault.azure.net",
+    "https://managedhsm.azure.net",
+    "https://storage.azure.com",
+    "https://graph.microsoft.com",
+    "https://database.windows.net",
+    "https://ossrdbms-aad.database.windows.net",
+    "https://cosmos.azure.com",
+    "https://redis.azure.com",
+    "https://servicebus.azure.net",
+    "https://eventhubs.azure.net",
+    "https://eventgrid.azure.net",
+    "https://containerregistry.azure.net",
+    "https://cognitiveservices.azure.com",
+    "https://monitor.azure.com",
+    "https://azconfig.io",
+    "https://search.azure.com",
+];
+
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// At least one.
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) resources: Resources,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: Uuid,
+    pub(crate) domains: Vec<String>,
+    pub(crate) applications: Vec<Application>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Application {
+    pub(crate) name: String,
+    pub(crate) client_id: Uuid,
+    /// Of its service principal: the token's `oid` and `sub`.
+    pub(crate) object_id: Uuid,
+    pub(crate) kind: Kind,
+    /// Of its access tokens, in seconds.
+    pub(crate) token_lifetime: u32,
+    pub(crate) refresh_in: Option<u32>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) credentials: Vec<FederatedIdentityCredential>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    AppRegistration,
+    /// With its Azure resource id.
+    ManagedIdentity(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct FederatedIdentityCredential {
+    /// `None` stands for the emulator's own issuer.
+    pub(crate) issuer: Option<String>,
+    pub(crate) subject: String,
+    pub(crate) audience: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Resources(Vec<String>);
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub(crate) struct ConfigError {
+    field: String,
+    problem: String,
+}
+
+impl Config {
+    pub(crate) fn parse(json: &str) -> Result<Self, Vec<ConfigError>> {
+        let mut errors = Errors::default();
+        let file: FileForm = errors.shape("", json_value(json).map_err(|error| vec![error])?)?;
+        let tenants = tenants(file.tenants, &mut errors);
+        errors.into_result(Self { tenants, resources: Resources::with(file.resources) })
+    }
+
+    /// By GUID or by domain, as in the path of the token endpoint.
+    pub(crate) fn tenant(&self, name: &str) -> Option<&Tenant> {
+        let id = Uuid::try_parse(name).ok();
+        self.tenants.iter().find(|tenant| {
+            id == Some(tenant.id) || tenant.domains.iter().any(|domain| domain.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+impl Tenant {
+    pub(crate) fn application(&self, client_id: &str) -> Option<&Application> {
+        let client_id = Uuid::try_parse(client_id).ok()?;
+        self.applications.iter().find(|application| application.client_id == client_id)
+    }
+}
+
+impl Resources {
+    fn with(additions: Vec<String>) -> Self {
+        let public = PUBLIC_RESOURCES.iter().map(ToString::to_string);
+        Self(public.chain(additions).map(without_slash).collect())
+    }
+
+    /// With or without one trailing slash.
+    pub(crate) fn contains(&self, resource: &str) -> bool {
+        let resource = resource.strip_suffix('/').unwrap_or(resource);
+        self.0.iter().any(|known| known == resource)
+    }
+}
+
+fn without_slash(mut resource: String) -> String {
+    if resource.ends_with('/') {
+        resource.pop();
+    }
+    resource
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    tenants: Vec<Value>,
+    #[serde(default)]
+    resources: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantForm {
+    id: String,
+    #[serde(default)]
+    domains: Vec<String>,
+    applications: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApplicationForm {
+    name: String,
+    client_id: String,
+    object_id: Option<String>,
+    kind: KindForm,
+    resource_id: Option<String>,
+    token_lifetime: Option<u32>,
+    refresh_in: Option<u32>,
+    #[serde(default)]
+    roles: Vec<String>,
+    federated_identity_credentials: Vec<Value>,
+}
+
+#[derive(Deserialize, PartialEq, Eq, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum KindForm {
+    AppRegistration,
+    ManagedIdentity,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialForm {
+    issuer: Option<String>,
+    subject: String,
+    #[serde(default = "default_audience")]
+    audience: String,
+}
+
+fn default_audience() -> String {
+    DEFAULT_AUDIENCE.to_owned()
+}
+
+/// Collects what is wrong; a part that is wrong is left out and reading goes on.
+#[derive(Default)]
+struct Errors(Vec<ConfigError>);
+
+impl Errors {
+    fn add(&mut self, field: &str, problem: &dyn std::fmt::Display) {
+        self.0.push(ConfigError { field: field.to_owned(), problem: problem.to_string() });
+    }
+
+    fn check(&mut self, holds: bool, field: &str, problem: &str) {
+        if !holds {
+            self.add(field, &problem);
+        }
+    }
+
+    fn guid(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        let id = Uuid::try_parse(text).ok();
+        self.check(id.is_some(), field, &format!("`{text}` is not a GUID"));
+        id
+    }
+
+    fn shape<T: DeserializeOwned>(&mut self, field: &str, value: Value) -> Result<T, Vec<ConfigError>> {
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let inner = error.path().to_string();
+            self.add(&join(field, &inner), &error.into_inner());
+            std::mem::take(&mut self.0)
+        })
+    }
+
+    /// Like `shape`, for one element of a list: the others are still read.
+    fn element<T: DeserializeOwned>(&mut self, field: &str, value: Value) -> Option<T> {
+        let mut own = Self::default();
+        own.shape(field, value).map_err(|errors| self.0.extend(errors)).ok()
+    }
+
+    fn into_result<T>(self, value: T) -> Result<T, Vec<ConfigError>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+}
+
+fn json_value(json: &str) -> Result<Value, ConfigError> {
+    serde_json::from_str(json).map_err(|error| ConfigError { field: "not JSON".to_owned(), problem: error.to_string() })
+}
+
+fn join(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        ("", inner) => inner.to_owned(),
+        (outer, "." | "") => outer.to_owned(),
+        (outer, inner) => format!("{outer}.{inner}"),
+    }
+}
+
+fn tenants(forms: Vec<Value>, errors: &mut Errors) -> Vec<Tenant> {
+    errors.check(!forms.is_empty(), "tenants", "at least one is needed");
+    let mut ids = HashSet::new();
+    let mut tenants = Vec::new();
+    for (index, form) in forms.into_iter().enumerate() {
+        let field = format!("tenants[{index}]");
+        let Some(tenant) = tenant(&field, form, errors) else { continue };
+        errors.check(ids.insert(tenant.id), &format!("{field}.id"), "is used twice");
+        tenants.push(tenant);
+    }
+    tenants
+}
+
+fn tenant(field: &str, form: Value, errors: &mut Errors) -> Option<Tenant> {
+    let form: TenantForm = errors.element(field, form)?;
+    let mut ids = HashSet::new();
+    let mut applications = Vec::new();
+    for (index, form) in form.applications.into_iter().enumerate() {
+        let field = format!("{field}.applications[{index}]");
+        let Some(application) = application(&field, form, errors) else { continue };
+        let unique = ids.insert(application.client_id);
+        errors.check(unique, &format!("{field}.client_id"), "is used twice");
+        applications.push(application);
+    }
+    Some(Tenant { id: errors.guid(&format!("{field}.id"), &form.id)?, domains: form.domains, applications })
+}
+
+fn application(field: &str, form: Value, errors: &mut Errors) -> Option<Application> {
+    let form: ApplicationForm = errors.element(field, form)?;
+    let credentials = credentials(field, form.federated_identity_credentials, errors);
+    let client_id = errors.guid(&format!("{field}.client_id"), &form.client_id)?;
+    let object_id = match form.object_id {
+        Some(id) => errors.guid(&format!("{field}.object_id"), &id)?,
+        None => guid::of(&format!("object {client_id}")),
+    };
+    errors.check(form.token_lifetime != Some(0), &format!("{field}.token_lifetime"), "is zero");
+    let misplaced = form.resource_id.is_some() && form.kind == KindForm::AppRegistration;
+    errors.check(!misplaced, &format!("{field}.resource_id"), "only a managed identity has one");
+    Some(Application {
+        kind: kind(form.kind, form.resource_id, &form.name),
+        token_lifetime: form.token_lifetime.unwrap_or(default_lifetime(form.kind)),
+        name: form.name,
+        client_id,
+        object_id,
+        refresh_in: form.refresh_in,
+        roles: form.roles,
+        credentials,
+    })
+}
+
+fn kind(kind: KindForm, resource_id: Option<String>, name: &str) -> Kind {
+    match kind {
+        KindForm::AppRegistration => Kind::AppRegistration,
+        KindForm::ManagedIdentity => Kind::ManagedIdentity(resource_id.unwrap_or_else(|| {
+            let subscription = guid::of("subscription");
+            format!(
+                "/subscriptions/{subscription}/resourcegroups/azwi-emulator/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+            )
+        })),
+    }
+}
+
+/// Seconds. Entra draws an app registration's lifetime from 60 to 90 minutes; a fixed one is
+/// easier to test against.
+fn default_lifetime(kind: KindForm) -> u32 {
+    match kind {
+        KindForm::AppRegistration => 3600,
+        KindForm::ManagedIdentity => 86_400,
+    }
+}
+
+fn credentials(field: &str, forms: Vec<Value>, errors: &mut Errors) -> Vec<FederatedIdentityCredential> {
+    let field = format!("{field}.federated_identity_credentials");
+    errors.check(forms.len() <= MAX_CREDENTIALS, &field, "Entra allows 20 at most");
+    let mut seen = HashSet::new();
+    let mut credentials = Vec::new();
+    for (index, form) in forms.into_iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        let Some(credential) = credential(&field, form, errors) else { continue };
+        let unique = seen.insert((credential.issuer.clone(), credential.subject.clone()));
+        errors.check(unique, &field, "issuer and subject are used twice");
+        credentials.push(credential);
+    }
+    credentials
+}
+
+fn credential(field: &str, form: Value, errors: &mut Errors) -> Option<FederatedIdentityCredential> {
+    let form: CredentialForm = errors.element(field, form)?;
+    let https = form.issuer.as_deref().is_none_or(is_https);
+    errors.check(https, &format!("{field}.issuer"), "is not an https URL");
+    errors.check(!form.subject.is_empty(), &format!("{field}.subject"), "is empty");
+    errors.check(!form.audience.is_empty(), &format!("{field}.audience"), "is empty");
+    Some(FederatedIdentityCredential { issuer: form.issuer, subject: form.subject, audience: form.audience })
+}
+
+fn is_https(issuer: &str) -> bool {
+    Url::parse(issuer).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+}
