@@ -35,7 +35,7 @@ impl Group {
         match target {
             _ if target.starts_with("redirect_iptables") => Self::Iptables,
             _ if target.starts_with("redirect_uids") => Self::Uids,
-            _ if target.starts_with("redirect_") => Self::Namespace,
+            _ if target.starts_with("redirect_") || target == "namespace" => Self::Namespace,
             _ => Self::BlackBox,
         }
     }
@@ -67,6 +67,7 @@ mod tests {
         assert_eq!(Group::of("redirect_iptables_legacy"), Group::Iptables);
         assert_eq!(Group::of("redirect_uids"), Group::Uids);
         assert_eq!(Group::of("redirect_nftables"), Group::Namespace);
+        assert_eq!(Group::of("namespace"), Group::Namespace);
         assert_eq!(Group::of("concurrency"), Group::BlackBox);
     }
 
