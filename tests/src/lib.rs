@@ -3,5 +3,11 @@
 //! Nothing here links a product crate: what it shows is what a user would see.
 
 pub mod binaries;
+pub mod emulator;
+pub mod http;
+pub mod jwt;
+pub mod log;
 pub mod namespace;
 pub mod probe;
+pub mod proxy;
+pub mod stage;
