@@ -17,7 +17,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            // The SDK's own words; they hold their causes already.
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
+use azwi_tests::binaries::binary;
 use serde_json::Value;
 
 use crate::cast::{Cast, stdout, text};
@@ -18,7 +19,7 @@ pub(crate) struct Token {
 
 /// Runs the app: it asks twice, each time with a fresh credential.
 pub(crate) fn get_two_tokens(cast: &Cast) -> anyhow::Result<(Token, Token)> {
-    let told = stdout(&cast.run("unmodified-app", cast.app_user(), [""; 0])?)?;
+    let told = stdout(&cast.run("unmodified-app", cast.app_user(), &[])?)?;
     let mut tokens = told.lines().map(token);
     let mut next = || tokens.next().context("the app asked less than twice")?;
     Ok((next()?, next()?))
@@ -26,7 +27,7 @@ pub(crate) fn get_two_tokens(cast: &Cast) -> anyhow::Result<(Token, Token)> {
 
 /// Runs the app for another identity and returns the error that the SDK shows.
 pub(crate) fn be_refused(cast: &Cast, client_id: &str) -> anyhow::Result<String> {
-    let output = cast.run("unmodified-app", cast.app_user(), ["--client-id", client_id])?;
+    let output = cast.run("unmodified-app", cast.app_user(), &["--client-id", client_id])?;
     if output.status.success() {
         bail!("the app got a token: {}", text(&output.stdout));
     }
@@ -48,7 +49,7 @@ pub(crate) struct Request(std::process::Child);
 impl Request {
     /// Sends it as the app's user, with these headers only.
     pub(crate) fn send(cast: &Cast, resource: &str, headers: &[&str]) -> anyhow::Result<Self> {
-        let mut command = cast.command("demo", cast.app_user())?;
+        let mut command = cast.command(&binary("demo")?, cast.app_user());
         command.args(["http-get", &token_url(resource)]).args(headers);
         Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
     }

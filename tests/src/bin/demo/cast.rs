@@ -1,6 +1,5 @@
 //! Who plays as whom: the namespace, its users, and the directory that stands for the pod's volumes.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,8 @@ use azwi_tests::binaries::binary;
 use azwi_tests::namespace::{As, Namespace, Users};
 use tempfile::TempDir;
 
+/// `demo tethered PROGRAM…`, see [`crate::process::tethered`].
+pub(crate) const TETHERED: &str = "tethered";
 /// The uid that the redirect leaves alone.
 pub(crate) const PROXY_UID: u32 = 1501;
 /// Any other, as an image's author may have chosen it.
@@ -19,6 +20,8 @@ const APP_UID: u32 = 1000;
 pub(crate) struct Cast {
     pub(crate) namespace: Namespace,
     directory: TempDir,
+    /// This very program.
+    demo: PathBuf,
 }
 
 impl Cast {
@@ -26,7 +29,7 @@ impl Cast {
         let directory = tempfile::Builder::new().prefix("azwi-demo-").tempdir().context("no temporary directory")?;
         // The proxy reads its token here, and it is another user.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-        Ok(Self { namespace: Namespace::new()?, directory })
+        Ok(Self { namespace: Namespace::new()?, directory, demo: binary("demo")? })
     }
 
     /// Whether different programs run as different users.
@@ -60,19 +63,17 @@ impl Cast {
         self.directory.path()
     }
 
-    /// A command that runs the built program `name` in the namespace as `user`, with no environment but `PATH`.
-    pub(crate) fn command(&self, name: &str, user: As) -> anyhow::Result<Command> {
-        let mut command = self.namespace.command(binary(name)?, user);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        Ok(command)
+    /// A command that runs `program` (a path) in the namespace as `user`, with no environment but `PATH`. It ends with
+    /// the demo at the latest.
+    pub(crate) fn command(&self, program: &Path, user: As) -> Command {
+        let mut command = self.namespace.command(&self.demo, user);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").arg(TETHERED).arg(program);
+        command
     }
 
-    /// Runs it to its end and returns what it wrote.
-    pub(crate) fn run<I>(&self, name: &str, user: As, arguments: I) -> anyhow::Result<Output>
-    where
-        I: IntoIterator<Item: AsRef<OsStr>>,
-    {
-        self.command(name, user)?.args(arguments).output().with_context(|| format!("cannot run {name}"))
+    /// Runs the built program `name` to its end and returns what it wrote.
+    pub(crate) fn run(&self, name: &str, user: As, arguments: &[&str]) -> anyhow::Result<Output> {
+        self.command(&binary(name)?, user).args(arguments).output().with_context(|| format!("cannot run {name}"))
     }
 }
 

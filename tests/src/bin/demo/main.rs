@@ -5,10 +5,8 @@
 
 mod app;
 mod cast;
-mod emulator;
 mod http;
 mod json;
-mod jwt;
 mod narrator;
 mod play;
 mod process;
@@ -17,14 +15,16 @@ mod sidecar;
 mod steps;
 
 use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use azwi_tests::namespace::{Namespace, Users};
 
-const USAGE: &str = "usage: demo [--keep]       show the main job; --keep: then a shell inside
-       demo users          which user ids a namespace of this user has: many or single
-       demo http-get URL [HEADER…]";
+const USAGE: &str = "usage: demo [--keep]                show the main job; --keep: then a shell inside
+       demo users                   which user ids a namespace of this user has: many or single
+       demo http-get URL [HEADER…]  one plain request
+       demo tethered PROGRAM…       run a program that ends with its parent";
 
 fn main() -> ExitCode {
     match run() {
@@ -37,13 +37,14 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         [] => play::play(false),
         ["--keep"] => play::play(true),
         ["users"] => users(),
         ["http-get", url, headers @ ..] => http::get(url, headers),
+        [cast::TETHERED, ..] => process::tethered(arguments.get(1..).unwrap_or_default()),
         _ => bail!(USAGE),
     }
 }

@@ -38,7 +38,7 @@ impl Narrator {
     }
 
     pub(crate) fn fact(&self, name: &str, value: impl Display) {
-        self.line(&format!("     {} {value}", self.styled(DIM, &format!("{name:<12}"))));
+        self.line(&format!("     {} {value}", self.styled(DIM, &format!("{name:<14}"))));
     }
 
     fn styled(&self, style: &str, text: &str) -> String {

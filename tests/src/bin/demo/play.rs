@@ -18,7 +18,7 @@ pub(crate) fn play(keep: bool) -> anyhow::Result<()> {
     let claims = narrator.step("The unmodified app", |tell| steps::unmodified_app(tell, &cast, &entra))?;
     narrator.step("The same without an SDK", |tell| steps::plain_http(tell, &cast))?;
     narrator.step("Who is not redirected", |tell| steps::exemption(tell, &cast))?;
-    narrator.step("A refusal", |tell| steps::refusal(tell, &cast, &entra, &sidecar))?;
+    narrator.step("A refusal", |tell| steps::refusal(tell, &cast, &sidecar))?;
     narrator.step("An outage", |tell| steps::outage(tell, &cast, &entra, &claims))?;
     narrator.title("\nAll of this has happened.");
     if keep { shell::open(&narrator, &cast, &entra) } else { Ok(()) }

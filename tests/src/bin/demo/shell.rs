@@ -4,24 +4,24 @@ use std::ffi::OsString;
 
 use anyhow::Context as _;
 use azwi_tests::binaries::binary;
+use azwi_tests::emulator::{Emulator, clients};
 use azwi_tests::namespace::As;
 
 use crate::app::token_url;
 use crate::cast::Cast;
-use crate::emulator::Emulator;
 use crate::narrator::Narrator;
 
-pub(crate) fn open(tell: &Narrator, cast: &Cast, entra: &Emulator) -> anyhow::Result<()> {
+pub(crate) fn open(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>) -> anyhow::Result<()> {
     let app = binary("unmodified-app")?;
     let emulator = binary("azwi-emulator")?;
     tell.title("\nIt goes on, and this shell is inside. All ends with it. Try:");
     for line in [
         format!("curl -H Metadata:true '{}'", token_url("https://vault.azure.net")),
         format!("{}", app.display()),
-        format!("{} --client-id {}", app.display(), entra.application("orphan")?.client_id),
-        format!("ls {}   # proxy.log, emulator.log, the service account token", cast.directory().display()),
-        format!("{} fault --dir {} '{{\"status\":503}}'", emulator.display(), cast.path("emulator").display()),
-        format!("{} counters --dir {}", emulator.display(), cast.path("emulator").display()),
+        format!("{} --client-id {}", app.display(), clients::ORPHAN),
+        format!("ls {}   # the sidecar's log and the service account token", cast.directory().display()),
+        format!("{} fault --dir {} '{{\"status\":503}}'", emulator.display(), entra.dir().display()),
+        format!("{} counters --dir {}", emulator.display(), entra.dir().display()),
     ] {
         tell.say(&line);
     }

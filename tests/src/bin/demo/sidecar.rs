@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use azwi_tests::binaries::binary;
+use azwi_tests::emulator::{Emulator, clients};
 use serde_json::Value;
 
 use crate::cast::{Cast, stdout};
-use crate::emulator::Emulator;
 use crate::process::Process;
 
 const PROGRAM: &str = "azwi-proxy";
@@ -20,19 +21,22 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     /// Returns when it says that it is ready, or with the reason why it is not.
-    pub(crate) fn start(cast: &Cast, entra: &Emulator, token_file: &str) -> anyhow::Result<Self> {
-        let mut command = cast.command(PROGRAM, cast.proxy_user())?;
+    pub(crate) fn start(cast: &Cast, entra: &Emulator<'_>, token_file: &str) -> anyhow::Result<Self> {
+        // The emulator's own directory is closed to other users.
+        let ca_file = cast.path("ca.crt");
+        fs::copy(entra.ca_file(), &ca_file)?;
+        let mut command = cast.command(&binary(PROGRAM)?, cast.proxy_user());
         command
-            .env("AZURE_TENANT_ID", &entra.tenant)
-            .env("AZURE_CLIENT_ID", entra.application("demo")?.client_id)
+            .env("AZURE_TENANT_ID", entra.tenant())
+            .env("AZURE_CLIENT_ID", clients::DEMO)
             .env("AZURE_FEDERATED_TOKEN_FILE", cast.path(token_file))
-            .env("AZURE_AUTHORITY_HOST", &entra.authority)
+            .env("AZURE_AUTHORITY_HOST", entra.authority())
             .arg("--ca-file")
-            .arg(&entra.ca_file)
+            .arg(&ca_file)
             .args(["--propagation-grace", "0"])
             .stderr(cast.create("proxy.log")?);
         let sidecar = Self { log: cast.path("proxy.log"), _process: Process::spawn(command)? };
-        stdout(&cast.run(PROGRAM, cast.proxy_user(), ["--probe"])?).with_context(|| sidecar.log_text())?;
+        stdout(&cast.run(PROGRAM, cast.proxy_user(), &["--probe"])?).with_context(|| sidecar.log_text())?;
         Ok(sidecar)
     }
 

@@ -1,14 +1,17 @@
 //! The steps, each with what it must see to be true.
 
+use std::fs;
+
 use anyhow::{Context as _, bail, ensure};
+use azwi_tests::binaries::binary;
+use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients};
+use azwi_tests::jwt;
 use azwi_tests::namespace::As;
 use serde_json::Value;
 
 use crate::app::{self, Request, token_url};
-use crate::cast::{Cast, PROXY_UID, text};
-use crate::emulator::{Emulator, SUBJECT};
-use crate::json::{field, plain};
-use crate::jwt;
+use crate::cast::{Cast, PROXY_UID, stdout, text};
+use crate::json::{field, plain, text_field};
 use crate::narrator::Narrator;
 use crate::sidecar::Sidecar;
 
@@ -33,22 +36,24 @@ pub(crate) fn stage(tell: &Narrator) -> anyhow::Result<Cast> {
     Ok(cast)
 }
 
-pub(crate) fn entra(tell: &Narrator, cast: &Cast) -> anyhow::Result<Emulator> {
-    let entra = Emulator::start(cast)?;
+pub(crate) fn entra<'a>(tell: &Narrator, cast: &'a Cast) -> anyhow::Result<Emulator<'a>> {
+    let program = binary("azwi-emulator")?;
+    let entra = Emulator::start_in(move || cast.command(&program, As::Root), None, &[])?;
     tell.say(
         "azwi-emulator plays both, as strictly as the real ones, over TLS with a certificate authority of its own.",
     );
-    tell.fact("Entra ID", &entra.authority);
-    tell.fact("tenant", &entra.tenant);
-    tell.fact("issuer", format!("{} (the cluster: discovery document and public keys)", entra.issuer));
+    tell.fact("Entra ID", entra.authority());
+    tell.fact("tenant", entra.tenant());
+    tell.fact("issuer", format!("{} (the cluster: discovery document and public keys)", entra.issuer()));
     Ok(entra)
 }
 
-pub(crate) fn service_account_token(tell: &Narrator, cast: &Cast, entra: &Emulator) -> anyhow::Result<()> {
-    let token = entra.project_token(cast, TOKEN_FILE)?;
-    let claims = jwt::claims(&token)?;
-    ensure!(*field(&claims, "iss") == entra.issuer, "its issuer is {}", field(&claims, "iss"));
-    ensure!(*field(&claims, "sub") == SUBJECT, "its subject is {}", field(&claims, "sub"));
+pub(crate) fn service_account_token(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>) -> anyhow::Result<()> {
+    let file = cast.path(TOKEN_FILE);
+    entra.write_token(&file, DEMO_SUBJECT)?;
+    let claims = jwt::claims(&fs::read_to_string(file)?);
+    ensure!(*field(&claims, "iss") == entra.issuer(), "its issuer is {}", field(&claims, "iss"));
+    ensure!(*field(&claims, "sub") == DEMO_SUBJECT, "its subject is {}", field(&claims, "sub"));
     tell.say(
         "The cluster signs it with its private key and the kubelet writes it into a file for the sidecar. It says",
     );
@@ -60,30 +65,37 @@ pub(crate) fn service_account_token(tell: &Narrator, cast: &Cast, entra: &Emulat
 }
 
 pub(crate) fn redirect(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
-    let output = cast.run("azwi-proxy-init", As::Root, [""; 0])?;
+    let output = cast.run("azwi-proxy-init", As::Root, &[])?;
     ensure!(output.status.success(), "azwi-proxy-init: {}: {}", output.status, text(&output.stderr));
-    tell.say("azwi-proxy-init, with no right but NET_ADMIN, tells the kernel (nf_tables) to redirect TCP connections:");
-    tell.fact("to", "169.254.169.254:80, where every cloud app looks for the metadata service");
-    tell.fact("now reach", "127.0.0.1:8000, the sidecar");
-    tell.fact("except of", format!("uid {PROXY_UID}, the sidecar's own"));
-    tell.say("Then it proved that with a connection of its own; without proof it would have failed and undone it.");
+    let told: Value = serde_json::from_str(&text(&output.stderr)).context("it did not log one line of JSON")?;
+    tell.say("azwi-proxy-init tells the kernel where TCP connections shall go; of all rights it needs NET_ADMIN only:");
+    tell.fact(
+        "those to",
+        format!("{}, where cloud apps look for the metadata service", text_field(&told, "metadata")?),
+    );
+    tell.fact("now reach", format!("127.0.0.1:{}, where the sidecar will listen", field(&told, "proxy_port")));
+    tell.fact("except of", format!("uid {}, the sidecar's own", field(&told, "proxy_uid")));
+    tell.fact("by way of", text_field(&told, "backend")?);
+    tell.say("It proved that with a connection of its own, else it would have failed and undone it. Its words:");
+    tell.fact("log", text_field(&told, "message")?);
     Ok(())
 }
 
-pub(crate) fn sidecar(tell: &Narrator, cast: &Cast, entra: &Emulator) -> anyhow::Result<Sidecar> {
+pub(crate) fn sidecar(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>) -> anyhow::Result<Sidecar> {
     let sidecar = Sidecar::start(cast, entra, TOKEN_FILE)?;
     tell.say("azwi-proxy listens on 127.0.0.1:8000 and says that it is ready. Its environment is what a pod has:");
-    tell.fact("client", format!("{} (AZURE_CLIENT_ID)", entra.application("demo")?.client_id));
+    tell.fact("client", format!("{} (AZURE_CLIENT_ID)", clients::DEMO));
     tell.fact("token file", format!("{} (AZURE_FEDERATED_TOKEN_FILE)", cast.path(TOKEN_FILE).display()));
     Ok(sidecar)
 }
 
 /// Returns the claims of the token.
-pub(crate) fn unmodified_app(tell: &Narrator, cast: &Cast, entra: &Emulator) -> anyhow::Result<Value> {
-    tell.say("The Azure SDK's ManagedIdentityCredential, with nothing in its environment, asks twice:");
-    let before = entra.exchanges(cast)?;
+pub(crate) fn unmodified_app(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>) -> anyhow::Result<Value> {
+    tell.say("The Azure SDK's ManagedIdentityCredential, with nothing in its environment, asks twice");
+    tell.say("(the times are those of programs built without optimisation):");
+    let before = entra.counters()?.exchanges;
     let (first, second) = app::get_two_tokens(cast)?;
-    let exchanges = entra.exchanges(cast)? - before;
+    let exchanges = entra.counters()?.exchanges - before;
     tell.fact(
         "first",
         format!("{:>7.2} ms   the sidecar exchanges the service account token at Entra ID", first.took_ms),
@@ -97,7 +109,7 @@ pub(crate) fn unmodified_app(tell: &Narrator, cast: &Cast, entra: &Emulator) -> 
     ensure!(first.claims == second.claims, "the second request got another token");
     tell.say("Entra ID checked the signature with the cluster's public key, found a federated identity credential for");
     tell.say("that issuer, subject and audience, and signed an access token. What it says:");
-    access_token(tell, &first.claims, &entra.application("demo")?.client_id)?;
+    access_token(tell, &first.claims, clients::DEMO)?;
     tell.fact("expires", first.expires_on);
     Ok(first.claims)
 }
@@ -119,7 +131,7 @@ pub(crate) fn plain_http(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
     tell.fact("with header", format!("{METADATA} → {}", answer.status_line()));
     ensure!(answer.status == 200, "the body is {}", answer.body);
     for (name, value) in answer.body.as_object().context("the body is no JSON object")? {
-        tell.fact(&format!("  {name}"), shortened(&plain(value), 60));
+        tell.fact(name, shortened(&plain(value), 60));
     }
     ensure!(*field(&answer.body, "token_type") == "Bearer", "it is no bearer token");
     let refused = Request::send(cast, RESOURCE, &[])?.answer()?;
@@ -136,7 +148,7 @@ pub(crate) fn exemption(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
         tell.say("sidecar's own uid reaches the real 169.254.169.254.");
         return Ok(());
     }
-    let output = cast.run("demo", cast.proxy_user(), ["http-get", &token_url(RESOURCE), METADATA])?;
+    let output = cast.run("demo", cast.proxy_user(), &["http-get", &token_url(RESOURCE), METADATA])?;
     let why = text(&output.stderr);
     ensure!(!output.status.success(), "uid {PROXY_UID} was redirected, too");
     ensure!(why.contains("refused"), "uid {PROXY_UID} got an unexpected answer: {why}");
@@ -145,13 +157,12 @@ pub(crate) fn exemption(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn refusal(tell: &Narrator, cast: &Cast, entra: &Emulator, sidecar: &Sidecar) -> anyhow::Result<()> {
-    let orphan = entra.application("orphan")?;
+pub(crate) fn refusal(tell: &Narrator, cast: &Cast, sidecar: &Sidecar) -> anyhow::Result<()> {
     tell.say("The app asks for another identity, one whose federated identity credential names another pod.");
-    tell.fact("client", &orphan.client_id);
-    tell.fact("trusts", &orphan.trusted_subject);
-    tell.fact("we are", SUBJECT);
-    let shown = app::be_refused(cast, &orphan.client_id)?;
+    tell.fact("client", clients::ORPHAN);
+    tell.fact("trusts", trusted_subject(cast, clients::ORPHAN)?);
+    tell.fact("we are", DEMO_SUBJECT);
+    let shown = app::be_refused(cast, clients::ORPHAN)?;
     tell.say("What the SDK shows the app's author:");
     tell.fact("error", shortened(&shown, 300));
     ensure!(shown.contains(&format!("AADSTS{SUBJECT_MISMATCH}")), "the app does not learn why");
@@ -164,17 +175,28 @@ pub(crate) fn refusal(tell: &Narrator, cast: &Cast, entra: &Emulator, sidecar: &
     Ok(())
 }
 
+/// Whom a client's federated identity credential trusts, as the emulator's configuration says.
+fn trusted_subject(cast: &Cast, client_id: &str) -> anyhow::Result<String> {
+    let config = stdout(&cast.run("azwi-emulator", As::Root, &["serve", "--print-config"])?)?;
+    let config: Value = serde_json::from_str(&config).context("the emulator's configuration is not JSON")?;
+    let applications = config.pointer("/tenants/0/applications").and_then(Value::as_array);
+    let mut applications = applications.context("no applications")?.iter();
+    let client = applications.find(|application| *field(application, "client_id") == client_id);
+    let credential = client.and_then(|client| client.pointer("/federated_identity_credentials/0"));
+    text_field(credential.context("it trusts nobody")?, "subject")
+}
+
 fn logged_refusal(tell: &Narrator, logged: &Value) -> anyhow::Result<()> {
     for name in ["message", "aadsts", "issuer", "subject", "audience", "client_id", "description"] {
         tell.fact(name, shortened(&plain(field(logged, name)), 150));
     }
     ensure!(*field(logged, "aadsts") == SUBJECT_MISMATCH, "the log has another code");
-    ensure!(*field(logged, "subject") == SUBJECT, "the log does not say which subject was refused");
+    ensure!(*field(logged, "subject") == DEMO_SUBJECT, "the log does not say which subject was refused");
     Ok(())
 }
 
-pub(crate) fn outage(tell: &Narrator, cast: &Cast, entra: &Emulator, claims: &Value) -> anyhow::Result<()> {
-    entra.fail_with(cast, 503)?;
+pub(crate) fn outage(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>, claims: &Value) -> anyhow::Result<()> {
+    entra.faults(r#"{"status":503}"#)?;
     tell.say("From now on Entra ID answers every exchange with 503.");
     let new = Request::send(cast, OTHER_RESOURCE, &[METADATA])?;
     let (served, _) = app::get_two_tokens(cast)?;
@@ -188,7 +210,7 @@ pub(crate) fn outage(tell: &Narrator, cast: &Cast, entra: &Emulator, claims: &Va
     let Some(seconds) = answer.header("Retry-After") else { bail!("no Retry-After in {}", answer.status_line()) };
     tell.fact("", format!("… and says {}, Retry-After: {seconds}", answer.status_line()));
     ensure!(answer.status == 503, "the outage was not told as what it is");
-    entra.recover(cast)
+    entra.clear_faults()
 }
 
 /// What a claim means to somebody who does not know its short name (RFC 7519, Entra's access token claims).
