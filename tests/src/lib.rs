@@ -10,4 +10,5 @@ pub mod log;
 pub mod namespace;
 pub mod probe;
 pub mod proxy;
+pub mod proxy_init;
 pub mod stage;

@@ -1,0 +1,119 @@
+//! The sidecar as a process, on a port of its own.
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::binaries::binary;
+use crate::http::{self, Connection, METADATA, Response};
+use crate::log::Log;
+
+/// Below Linux's range of ephemeral ports, so that no outgoing connection takes one.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+/// Ports that are tried before giving up.
+const TRIES: usize = 50;
+
+/// The path of the token endpoint.
+pub const TOKEN: &str = "/metadata/identity/oauth2/token";
+
+/// A running sidecar; ends with this value.
+#[derive(Debug)]
+pub struct Proxy {
+    child: Child,
+    port: u16,
+    /// What it has logged.
+    pub log: Log,
+}
+
+impl Proxy {
+    /// Starts it with `env` and `args` beside its port, in an otherwise empty environment. Returns once it listens.
+    ///
+    /// # Errors
+    /// If it ends instead; with its log.
+    pub fn start(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
+        for _ in 0..TRIES {
+            let port = next_port();
+            let mut command = Command::new(binary("azwi-proxy")?);
+            command.env_clear().envs(env.iter().copied()).arg(format!("--proxy-port={port}")).args(args);
+            let mut child = command.stderr(Stdio::piped()).spawn().context("cannot run azwi-proxy")?;
+            let log = Log::follow(child.stderr.take().context("no stderr")?);
+            if log.wait_for(&[("message", "listening")]).is_some() {
+                return Ok(Self { child, port, log });
+            }
+            child.wait()?;
+            if !log.text().contains("is not free") {
+                bail!("azwi-proxy did not start:\n{}", log.text());
+            }
+        }
+        bail!("no free port")
+    }
+
+    /// Where it listens, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A request on a connection of its own.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn ask(&self, method: &str, target: &str, headers: &[&str]) -> anyhow::Result<Response> {
+        http::ask(self.port, method, target, headers)
+    }
+
+    /// Asks for a token as an app does; `query` comes after `api-version`.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn token(&self, query: &str) -> anyhow::Result<Response> {
+        self.ask("GET", &format!("{TOKEN}?api-version=2018-02-01&{query}"), &[METADATA])
+    }
+
+    /// A connection that is kept alive.
+    ///
+    /// # Errors
+    /// If it does not listen any more.
+    pub fn connect(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.port)
+    }
+
+    /// Sends SIGTERM.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGTERM)?)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// If that cannot be waited for.
+    pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Both fail only if it has already ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Another port at each call; processes start at different places.
+fn next_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let size = u32::from(PORTS.end - PORTS.start);
+    let offset = (std::process::id() * 97 + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % size;
+    PORTS.start + u16::try_from(offset).unwrap_or_default()
+}

@@ -1,0 +1,84 @@
+//! The usual scene: Entra as `azwi-emulator` plays it, a projected service account token, and the sidecar between them.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::emulator::Emulator;
+use crate::http::Response;
+use crate::proxy::Proxy;
+
+/// The service account that the emulator's `demo` identity trusts.
+pub const SUBJECT: &str = "system:serviceaccount:default:demo";
+/// Managed identity of the emulator's default configuration that trusts [`SUBJECT`].
+pub const DEMO: &str = "22222222-2222-4222-8222-222222222222";
+/// A second one that trusts it.
+pub const SECOND: &str = "33333333-3333-4333-8333-333333333333";
+/// One that trusts somebody else.
+pub const ORPHAN: &str = "44444444-4444-4444-8444-444444444444";
+/// What apps usually ask for, as it stands in a query.
+pub const RESOURCE: &str = "resource=https%3A%2F%2Fmanagement.azure.com%2F";
+
+/// Entra, the token and the sidecar; all end with this value.
+pub struct Stage {
+    /// The sidecar.
+    pub proxy: Proxy,
+    /// Entra and the cluster's issuer.
+    pub entra: Emulator<'static>,
+    directory: TempDir,
+}
+
+impl Stage {
+    /// The sidecar as a webhook would configure it for the `demo` identity, without a grace for propagation.
+    ///
+    /// # Errors
+    /// If something does not start.
+    pub fn new() -> anyhow::Result<Self> {
+        Self::with(&[], &[])
+    }
+
+    /// With more environment variables (the last of a name wins) and more arguments for the sidecar.
+    ///
+    /// # Errors
+    /// If something does not start.
+    pub fn with(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let entra = Emulator::start()?;
+        let token_file = directory.path().join("azure-identity-token");
+        entra.write_token(&token_file, SUBJECT)?;
+        let token_file = token_file.to_string_lossy().into_owned();
+        let ca_file = entra.ca_file().to_string_lossy().into_owned();
+        let usual = [
+            ("AZURE_CLIENT_ID", DEMO),
+            ("AZURE_TENANT_ID", entra.tenant()),
+            ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
+            ("AZURE_AUTHORITY_HOST", entra.authority()),
+            ("AZWI_PROPAGATION_GRACE", "0"),
+        ];
+        let env: Vec<_> = usual.iter().chain(env).copied().collect();
+        let args: Vec<_> = ["--ca-file", &ca_file].iter().chain(args).copied().collect();
+        let proxy = Proxy::start(&env, &args)?;
+        Ok(Self { proxy, entra, directory })
+    }
+
+    /// Where the sidecar reads the service account token.
+    pub fn token_file(&self) -> PathBuf {
+        self.directory.path().join("azure-identity-token")
+    }
+
+    /// Asks the sidecar for the usual token.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn token(&self) -> anyhow::Result<Response> {
+        self.proxy.token(RESOURCE)
+    }
+
+    /// How many token requests have reached Entra.
+    ///
+    /// # Errors
+    /// If the emulator cannot be asked.
+    pub fn exchanges(&self) -> anyhow::Result<u64> {
+        Ok(self.entra.counters()?.exchanges)
+    }
+}
