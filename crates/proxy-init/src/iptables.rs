@@ -1,0 +1,147 @@
+//! The redirect as rules of the `iptables` program, whichever flavour `PATH` holds, for kernels without `nf_tables` and
+//! for people who look for it in `iptables -t nat -S`:
+//!
+//! ```text
+//! -A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT
+//! -A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j RETURN
+//! -A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT
+//! -A AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-ports 8000
+//! ```
+//!
+//! The chains bear the names that azure-workload-identity gave them; what it left under these names is replaced.
+//! Other people's chains are left alone, but for the one jump at the head of OUTPUT.
+
+use std::error::Error as StdError;
+use std::io;
+
+use iptables::IPTables;
+
+use crate::plan::Plan;
+
+const TABLE: &str = "nat";
+const OUTPUT: &str = "AZWI_PROXY_OUTPUT";
+const REDIRECT: &str = "AZWI_PROXY_REDIRECT";
+
+/// Why iptables holds no rules of ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no iptables program in PATH")]
+    Absent,
+    #[error("the capability NET_ADMIN is missing: add it to this container's securityContext.capabilities.add")]
+    NotPermitted,
+    #[error("the iptables program cannot be used: {0}")]
+    Unusable(String),
+    #[error("`iptables -t {TABLE} {command}` failed: {words}")]
+    Refused { command: String, words: String },
+}
+
+/// Puts the plan's rules in place of any of ours. After an error none of ours is left.
+pub(crate) fn apply(plan: Plan) -> Result<(), Error> {
+    let nat = Nat::open()?;
+    nat.clear()?;
+    nat.fill(plan).inspect_err(|_| {
+        // The first error is the one to tell.
+        drop(nat.clear());
+    })
+}
+
+/// Removes our chains and the jumps to them, if there are any.
+pub(crate) fn remove() -> Result<(), Error> {
+    Nat::open()?.clear()
+}
+
+/// The nat table. Every command waits for the lock that iptables programs share.
+struct Nat(IPTables);
+
+impl Nat {
+    fn open() -> Result<Self, Error> {
+        iptables::new(false).map(Self).map_err(|error| cannot_run(error.as_ref()))
+    }
+
+    /// The jump comes last: until then the chains have no effect.
+    fn fill(&self, plan: Plan) -> Result<(), Error> {
+        let Plan { metadata, proxy_port, proxy_uid } = plan;
+        let (ip, port) = (metadata.ip(), metadata.port());
+        for command in [
+            format!("-N {REDIRECT}"),
+            format!("-A {REDIRECT} -p tcp -j REDIRECT --to-ports {proxy_port}"),
+            format!("-N {OUTPUT}"),
+            format!("-A {OUTPUT} -m owner --uid-owner {proxy_uid} -j RETURN"),
+            format!("-A {OUTPUT} -j {REDIRECT}"),
+            format!("-I OUTPUT 1 -p tcp -d {ip} --dport {port} -j {OUTPUT}"),
+        ] {
+            self.run(&command)?;
+        }
+        Ok(())
+    }
+
+    fn clear(&self) -> Result<(), Error> {
+        for command in clearance(&self.run("-S")?) {
+            self.run(&command)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, command: &str) -> Result<String, Error> {
+        let output = self.0.execute(TABLE, command).map_err(|error| cannot_run(error.as_ref()))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(refusal(command, String::from_utf8_lossy(&output.stderr).trim()))
+    }
+}
+
+/// The commands that remove what is ours from a table that `iptables -S` lists so: jumps first, since a chain that
+/// something points at cannot go.
+fn clearance(listing: &str) -> Vec<String> {
+    let is_ours = |chain: &str| chain == OUTPUT || chain == REDIRECT;
+    let points_at_ours = |rule: &&str| rule.split(' ').any(is_ours);
+    let rules = listing.lines().filter_map(|line| line.strip_prefix("-A ")).filter(points_at_ours);
+    let chains = listing.lines().filter_map(|line| line.strip_prefix("-N ")).filter(|chain| is_ours(chain));
+    rules.map(|rule| format!("-D {rule}")).chain(chains.map(|chain| format!("-X {chain}"))).collect()
+}
+
+fn cannot_run(error: &(dyn StdError + 'static)) -> Error {
+    let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    if error.downcast_ref().is_some_and(absent) { Error::Absent } else { Error::Unusable(error.to_string()) }
+}
+
+fn refusal(command: &str, words: &str) -> Error {
+    let denied = words.contains("Permission denied") || words.contains("Operation not permitted");
+    // iptables is denied its lock file where the root filesystem is not its own; that is another matter.
+    if denied && !words.contains("lock") {
+        return Error::NotPermitted;
+    }
+    Error::Refused { command: command.to_owned(), words: words.replace('\n', " ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_goes_jumps_before_chains_and_nothing_else() {
+        let listing = "\
+-P OUTPUT ACCEPT
+-N AZWI_PROXY_OUTPUT
+-N AZWI_PROXY_REDIRECT
+-N ISTIO_OUTPUT
+-A OUTPUT -p tcp -j ISTIO_OUTPUT
+-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT
+-A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT
+";
+        let expected = [
+            "-D OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT",
+            "-D AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT",
+            "-X AZWI_PROXY_OUTPUT",
+            "-X AZWI_PROXY_REDIRECT",
+        ];
+        assert_eq!(clearance(listing), expected);
+    }
+
+    #[test]
+    fn a_lock_file_out_of_reach_is_not_a_missing_capability() {
+        let words = "Fatal: can't open lock file /run/xtables.lock: Permission denied";
+        assert!(matches!(refusal("-S", words), Error::Refused { .. }));
+    }
+}
