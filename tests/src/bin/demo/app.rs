@@ -3,7 +3,6 @@
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
-use azwi_tests::binaries::binary;
 use serde_json::Value;
 
 use crate::cast::{Cast, stdout, text};
@@ -49,7 +48,7 @@ pub(crate) struct Request(std::process::Child);
 impl Request {
     /// Sends it as the app's user, with these headers only.
     pub(crate) fn send(cast: &Cast, resource: &str, headers: &[&str]) -> anyhow::Result<Self> {
-        let mut command = cast.command(&binary("demo")?, cast.app_user());
+        let mut command = cast.command("demo", cast.app_user());
         command.args(["http-get", &token_url(resource)]).args(headers);
         Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
     }

@@ -17,19 +17,27 @@ pub(crate) const PROXY_UID: u32 = 1501;
 /// Any other, as an image's author may have chosen it.
 const APP_UID: u32 = 1000;
 
+/// All that play; with `demo`, which is also a plain HTTP client.
+const PROGRAMS: [&str; 5] = ["demo", "azwi-emulator", "azwi-proxy-init", "azwi-proxy", "unmodified-app"];
+
 pub(crate) struct Cast {
     pub(crate) namespace: Namespace,
     directory: TempDir,
-    /// This very program.
-    demo: PathBuf,
 }
 
 impl Cast {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("azwi-demo-").tempdir().context("no temporary directory")?;
-        // The proxy reads its token here, and it is another user.
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-        Ok(Self { namespace: Namespace::new()?, directory, demo: binary("demo")? })
+        let cast = Self { namespace: Namespace::new()?, directory };
+        open_to_all(cast.directory())?;
+        PROGRAMS.iter().try_for_each(|name| cast.install(name))?;
+        Ok(cast)
+    }
+
+    /// Brings a built program to where every user may run it; the workspace may lie in a closed home.
+    fn install(&self, name: &str) -> anyhow::Result<()> {
+        fs::copy(binary(name)?, self.path(name)).with_context(|| format!("cannot copy {name}"))?;
+        open_to_all(&self.path(name))
     }
 
     /// Whether different programs run as different users.
@@ -63,18 +71,23 @@ impl Cast {
         self.directory.path()
     }
 
-    /// A command that runs `program` (a path) in the namespace as `user`, with no environment but `PATH`. It ends with
+    /// A command that runs one of [`PROGRAMS`] in the namespace as `user`, with no environment but `PATH`. It ends with
     /// the demo at the latest.
-    pub(crate) fn command(&self, program: &Path, user: As) -> Command {
-        let mut command = self.namespace.command(&self.demo, user);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").arg(TETHERED).arg(program);
+    pub(crate) fn command(&self, name: &str, user: As) -> Command {
+        let mut command = self.namespace.command(self.path("demo"), user);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").arg(TETHERED).arg(self.path(name));
         command
     }
 
-    /// Runs the built program `name` to its end and returns what it wrote.
+    /// Runs it to its end and returns what it wrote.
     pub(crate) fn run(&self, name: &str, user: As, arguments: &[&str]) -> anyhow::Result<Output> {
-        self.command(&binary(name)?, user).args(arguments).output().with_context(|| format!("cannot run {name}"))
+        self.command(name, user).args(arguments).output().with_context(|| format!("cannot run {name}"))
     }
+}
+
+fn open_to_all(path: &Path) -> anyhow::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// What a program wrote to stdout, if it ended well; else its own words.

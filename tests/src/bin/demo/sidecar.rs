@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use azwi_tests::binaries::binary;
 use azwi_tests::emulator::{Emulator, clients};
 use serde_json::Value;
 
@@ -22,10 +21,10 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Returns when it says that it is ready, or with the reason why it is not.
     pub(crate) fn start(cast: &Cast, entra: &Emulator<'_>, token_file: &str) -> anyhow::Result<Self> {
-        // The emulator's own directory is closed to other users.
+        // The emulator's own directory may be closed to other users.
         let ca_file = cast.path("ca.crt");
         fs::copy(entra.ca_file(), &ca_file)?;
-        let mut command = cast.command(&binary(PROGRAM)?, cast.proxy_user());
+        let mut command = cast.command(PROGRAM, cast.proxy_user());
         command
             .env("AZURE_TENANT_ID", entra.tenant())
             .env("AZURE_CLIENT_ID", clients::DEMO)

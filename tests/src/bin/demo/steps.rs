@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::{Context as _, bail, ensure};
-use azwi_tests::binaries::binary;
 use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients};
 use azwi_tests::jwt;
 use azwi_tests::namespace::As;
@@ -37,8 +36,7 @@ pub(crate) fn stage(tell: &Narrator) -> anyhow::Result<Cast> {
 }
 
 pub(crate) fn entra<'a>(tell: &Narrator, cast: &'a Cast) -> anyhow::Result<Emulator<'a>> {
-    let program = binary("azwi-emulator")?;
-    let entra = Emulator::start_in(move || cast.command(&program, As::Root), None, &[])?;
+    let entra = Emulator::start_in(|| cast.command("azwi-emulator", As::Root), None, &[])?;
     tell.say(
         "azwi-emulator plays both, as strictly as the real ones, over TLS with a certificate authority of its own.",
     );
