@@ -1,0 +1,170 @@
+//! How many exchanges reach Entra, and who waits for them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use azwi_tests::http::METADATA;
+use azwi_tests::proxy::TOKEN;
+use azwi_tests::stage::{DEMO, ORPHAN, RESOURCE, SECOND, Stage};
+
+#[test]
+fn two_hundred_parallel_cold_requests_cause_exactly_one_exchange() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"latency_ms":300}"#)?;
+    let mut connections = Vec::new();
+    for _ in 0..200 {
+        let mut connection = stage.proxy.connect()?;
+        connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
+        connections.push(connection);
+    }
+    let mut tokens = Vec::new();
+    for connection in &mut connections {
+        let response = connection.response()?;
+        assert_eq!(response.status, 200, "{}", response.body);
+        tokens.push(response.field("access_token"));
+    }
+    tokens.dedup();
+    assert_eq!((tokens.len(), stage.exchanges()?), (1, 1));
+    Ok(())
+}
+
+#[test]
+fn a_client_that_disconnects_cancels_nothing() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"latency_ms":300}"#)?;
+    let mut connection = stage.proxy.connect()?;
+    connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
+    stage.entra.wait_for_exchanges(1)?;
+    drop(connection);
+    stage.proxy.log.wait_for(&[("message", "token exchanged")]).context("the exchange was cancelled")?;
+    assert_eq!(stage.token()?.status, 200);
+    assert_eq!(stage.exchanges()?, 1);
+    Ok(())
+}
+
+#[test]
+fn each_identity_and_each_resource_has_a_token_of_its_own() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        for resource in ["https://vault.azure.net", "https://vault.azure.net/", "https://graph.microsoft.com"] {
+            for client in [DEMO, SECOND] {
+                let response = stage.proxy.token(&format!("resource={resource}&client_id={client}"))?;
+                assert_eq!(response.status, 200, "{}", response.body);
+                tokens.push(response.field("access_token"));
+            }
+        }
+    }
+    tokens.sort();
+    tokens.dedup();
+    assert_eq!((tokens.len(), stage.exchanges()?), (6, 6));
+    Ok(())
+}
+
+#[test]
+fn the_case_of_a_client_id_does_not_matter() -> Result<()> {
+    let client = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee";
+    let stage = Stage::new()?;
+    for id in [client.to_owned(), client.to_uppercase()] {
+        assert_eq!(stage.proxy.token(&format!("{RESOURCE}&client_id={id}"))?.status, 403);
+    }
+    assert_eq!(stage.exchanges()?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_token_in_use_is_refreshed_before_it_expires() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"token_lifetime":5}"#)?;
+    let first = stage.token()?.field("access_token");
+    // Asked for again, so the alarm at 80 % finds somebody interested.
+    assert_eq!(stage.token()?.field("access_token"), first);
+    stage.entra.wait_for_exchanges(2)?;
+    Ok(())
+}
+
+#[test]
+fn with_tokens_of_ten_seconds_and_a_slow_entra_no_request_fails_or_waits_after_the_first() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"token_lifetime":10,"latency_ms":300}"#)?;
+    let mut connection = stage.proxy.connect()?;
+    let mut ask = || {
+        let started = Instant::now();
+        connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
+        anyhow::Ok((connection.response()?.status, started.elapsed()))
+    };
+    assert_eq!(ask()?.0, 200);
+    let until = Instant::now() + Duration::from_secs(12);
+    while Instant::now() < until {
+        let (status, took) = ask()?;
+        assert_eq!(status, 200);
+        assert!(took < Duration::from_millis(250), "waited {took:?}: that is an exchange");
+    }
+    assert!(stage.exchanges()? >= 2);
+    Ok(())
+}
+
+#[test]
+fn one_hanging_exchange_does_not_hold_up_other_tokens() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(&format!(r#"{{"hang":true,"client_id":"{SECOND}"}}"#))?;
+    let mut stuck = stage.proxy.connect()?;
+    stuck.request("GET", &format!("{TOKEN}?{RESOURCE}&client_id={SECOND}"), &[METADATA])?;
+    stage.entra.wait_for_exchanges(1)?;
+    let started = Instant::now();
+    assert_eq!(stage.token()?.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn many_resources_at_once_are_fetched_in_parallel() -> Result<()> {
+    let stage = Stage::new()?;
+    assert_eq!(stage.proxy.token("resource=https://graph.microsoft.com")?.status, 200);
+    stage.entra.faults(r#"{"latency_ms":500}"#)?;
+    let resources = [
+        "https://vault.azure.net",
+        "https://vault.azure.net/",
+        "https://storage.azure.com",
+        "https://storage.azure.com/",
+        "https://management.azure.com",
+        "https://management.azure.com/",
+    ];
+    let proxy = &stage.proxy;
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let asked: Vec<_> = resources
+            .iter()
+            .map(|resource| scope.spawn(move || proxy.token(&format!("resource={resource}"))))
+            .collect();
+        for answer in asked {
+            let answer = answer.join().expect("a thread")?;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        anyhow::Ok(())
+    })?;
+    // One after the other would take three seconds.
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn a_final_refusal_is_remembered() -> Result<()> {
+    let stage = Stage::new()?;
+    for _ in 0..20 {
+        assert_eq!(stage.proxy.token(&format!("{RESOURCE}&client_id={ORPHAN}"))?.status, 403);
+    }
+    assert_eq!(stage.exchanges()?, 1);
+    Ok(())
+}
+
+#[test]
+fn bypass_cache_causes_one_exchange_at_most_every_ten_seconds() -> Result<()> {
+    let stage = Stage::new()?;
+    for _ in 0..5 {
+        assert_eq!(stage.proxy.token(&format!("{RESOURCE}&bypass_cache=true"))?.status, 200);
+    }
+    assert_eq!(stage.exchanges()?, 1);
+    Ok(())
+}
