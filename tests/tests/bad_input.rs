@@ -1,0 +1,174 @@
+//! Mistakes and malice, from the command line and from the network.
+
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use azwi_tests::binaries::binary;
+use azwi_tests::http::{Connection, METADATA};
+use azwi_tests::proxy::TOKEN;
+use azwi_tests::stage::{RESOURCE, Stage};
+
+fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
+    Ok(Command::new(binary("azwi-proxy")?).env_clear().envs(env.iter().copied()).args(args).output()?)
+}
+
+/// Exit code 64, and what was said.
+fn usage_error(env: &[(&str, &str)], args: &[&str]) -> Result<String> {
+    let output = run(env, args)?;
+    let stderr = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(64), "{args:?}: {stderr}");
+    Ok(stderr)
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_each_with_its_name_and_what_would_be_right() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let directory = directory.path().to_string_lossy();
+    let stderr = usage_error(
+        &[
+            ("AZURE_AUTHORITY_HOST", "http://login.microsoftonline.com"),
+            ("AZURE_TENANT_ID", "not a tenant"),
+            ("AZURE_CLIENT_ID", "42"),
+            ("AZURE_FEDERATED_TOKEN_FILE", &directory),
+        ],
+        &["--proxy-port=0", "--log-level=loud", "--propagation-grace=soon", "--ca-file", &directory],
+    )?;
+    for (name, hint) in [
+        ("AZURE_AUTHORITY_HOST", "https://"),
+        ("AZURE_TENANT_ID", "GUID"),
+        ("AZURE_CLIENT_ID", "GUID"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "directory"),
+        ("--proxy-port", "from 1 to 65535"),
+        ("--log-level", "info, debug, trace, all"),
+        ("--propagation-grace", "seconds"),
+        ("--ca-file", "cannot be read"),
+    ] {
+        let line = stderr.lines().find(|line| line.starts_with(name));
+        assert!(line.is_some_and(|line| line.contains(hint)), "{name}: {stderr}");
+    }
+    assert_eq!(stderr.lines().count(), 8, "{stderr}");
+    Ok(())
+}
+
+#[test]
+fn ports_out_of_range_are_refused() -> Result<()> {
+    for port in ["0", "70000", "-1", "http", ""] {
+        assert!(usage_error(&[], &[&format!("--proxy-port={port}")])?.starts_with("--proxy-port: "), "{port}");
+    }
+    Ok(())
+}
+
+#[test]
+fn plain_http_to_an_authority_is_refused_unless_it_is_loopback_and_asked_for() -> Result<()> {
+    for authority in ["http://127.0.0.1:8443", "http://login.microsoftonline.com", "login.microsoftonline.com"] {
+        assert!(usage_error(&[("AZURE_AUTHORITY_HOST", authority)], &[])?.contains(authority));
+    }
+    let remote = [("AZURE_AUTHORITY_HOST", "http://login.microsoftonline.com")];
+    assert!(usage_error(&remote, &["--insecure-loopback-authority"])?.contains("https://"));
+    Ok(())
+}
+
+#[test]
+fn an_unknown_flag_is_refused_by_name() -> Result<()> {
+    assert!(usage_error(&[], &["--proxy-prot=8000"])?.contains("--proxy-prot"));
+    Ok(())
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_refused() -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    let name = file.path().to_string_lossy();
+    assert!(usage_error(&[], &["--ca-file", &name])?.contains("holds no PEM certificate"));
+    Ok(())
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() -> Result<()> {
+    let help = run(&[], &["--help"])?;
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8(help.stdout)?.contains("AZURE_FEDERATED_TOKEN_FILE"));
+    for flag in ["--version", "-version"] {
+        let version = run(&[], &[flag])?;
+        assert_eq!(version.status.code(), Some(0));
+        assert!(String::from_utf8(version.stdout)?.starts_with("azwi-proxy "));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_head_of_more_than_16_kib_is_refused_and_others_are_served() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut connection = stage.proxy.connect()?;
+    let header = format!("X-Long: {}", "a".repeat(20 * 1024));
+    connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA, &header])?;
+    assert_eq!(connection.response()?.status, 431);
+    assert_eq!(stage.token()?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn too_many_headers_are_refused() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut connection = stage.proxy.connect()?;
+    let headers: Vec<_> = (0..500).map(|n| format!("X-{n}: y")).collect();
+    let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+    connection.request("GET", "/readyz", &headers)?;
+    assert_eq!(connection.response()?.status, 431);
+    Ok(())
+}
+
+#[test]
+fn binary_garbage_ends_its_connection_only() -> Result<()> {
+    let stage = Stage::new()?;
+    for garbage in
+        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe\r\n\r\n"]
+    {
+        let mut connection = stage.proxy.connect()?;
+        connection.send(garbage)?;
+        let answer = connection.until_closed()?;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "), "{:?}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(stage.token()?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_head_that_takes_more_than_ten_seconds_ends_its_connection() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut slow = stage.proxy.connect()?;
+    let mut silent = stage.proxy.connect()?;
+    slow.send(b"GET /readyz HTTP/1.1\r\nHo")?;
+    let started = Instant::now();
+    slow.until_closed()?;
+    silent.until_closed()?;
+    let waited = started.elapsed();
+    assert!((Duration::from_secs(8)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
+    Ok(())
+}
+
+#[test]
+fn a_thousand_idle_connections_do_not_keep_others_waiting() -> Result<()> {
+    let mut stage = Stage::new()?;
+    assert_eq!(stage.token()?.status, 200);
+    let idle = (0..1000).map(|_| stage.proxy.connect()).collect::<Result<Vec<Connection>>>()?;
+    let started = Instant::now();
+    assert_eq!(stage.token()?.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    drop(idle);
+    stage.proxy.terminate()?;
+    stage.proxy.wait()?;
+    assert!(!stage.proxy.log.whole().contains("ended early"), "idle connections are logged at debug");
+    Ok(())
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_until_idle_ones_are_ended() -> Result<()> {
+    let stage = Stage::new()?;
+    let idle = (0..1100).map(|_| stage.proxy.connect()).collect::<Result<Vec<Connection>>>()?;
+    let started = Instant::now();
+    assert_eq!(stage.token()?.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    drop(idle);
+    Ok(())
+}
