@@ -65,7 +65,8 @@ pub(crate) fn service_account_token(tell: &Narrator, cast: &Cast, entra: &Emulat
 pub(crate) fn redirect(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
     let output = cast.run("azwi-proxy-init", As::Root, &[])?;
     ensure!(output.status.success(), "azwi-proxy-init: {}: {}", output.status, text(&output.stderr));
-    let told: Value = serde_json::from_str(&text(&output.stderr)).context("it did not log one line of JSON")?;
+    let log = text(&output.stderr);
+    let told: Value = serde_json::from_str(log.lines().last().unwrap_or_default()).context("its log is not JSON")?;
     tell.say("azwi-proxy-init tells the kernel where TCP connections shall go; of all rights it needs NET_ADMIN only:");
     tell.fact(
         "those to",
