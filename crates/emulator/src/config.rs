@@ -270,14 +270,14 @@ fn tenant(field: &str, form: Value, errors: &mut Errors) -> Option<Tenant> {
 fn application(field: &str, form: Value, errors: &mut Errors) -> Option<Application> {
     let form: ApplicationForm = errors.element(field, form)?;
     let credentials = credentials(field, form.federated_identity_credentials, errors);
+    errors.check(form.token_lifetime != Some(0), &format!("{field}.token_lifetime"), "is zero");
+    let misplaced = form.resource_id.is_some() && form.kind == KindForm::AppRegistration;
+    errors.check(!misplaced, &format!("{field}.resource_id"), "only a managed identity has one");
     let client_id = errors.guid(&format!("{field}.client_id"), &form.client_id)?;
     let object_id = match form.object_id {
         Some(id) => errors.guid(&format!("{field}.object_id"), &id)?,
         None => guid::of(&format!("object {client_id}")),
     };
-    errors.check(form.token_lifetime != Some(0), &format!("{field}.token_lifetime"), "is zero");
-    let misplaced = form.resource_id.is_some() && form.kind == KindForm::AppRegistration;
-    errors.check(!misplaced, &format!("{field}.resource_id"), "only a managed identity has one");
     Some(Application {
         kind: kind(form.kind, form.resource_id, &form.name),
         token_lifetime: form.token_lifetime.unwrap_or(default_lifetime(form.kind)),
@@ -337,4 +337,87 @@ fn credential(field: &str, form: Value, errors: &mut Errors) -> Option<Federated
 
 fn is_https(issuer: &str) -> bool {
     Url::parse(issuer).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn errors(config: &Value) -> Vec<String> {
+        Config::parse(&config.to_string()).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    fn with_application(application: &Value) -> Value {
+        json!({ "tenants": [{ "id": "11111111-1111-4111-8111-111111111111", "applications": [application] }] })
+    }
+
+    #[test]
+    fn the_default_configuration_is_valid() {
+        assert_eq!(Config::parse(DEFAULT_CONFIG).unwrap().tenants.len(), 1);
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_by_field() {
+        let config = json!({ "tenants": [
+            { "id": "x", "applications": [{ "name": 1 }] },
+            { "id": "11111111-1111-4111-8111-111111111111", "applications": [{
+                "name": "a", "client_id": "b", "kind": "app_registration", "token_lifetime": 0,
+                "federated_identity_credentials": [{ "subject": "", "issuer": "http://plain.example" }],
+            }] },
+        ] });
+        let errors = errors(&config);
+        let fields: Vec<_> = errors.iter().map(|error| error.split_once(": ").unwrap().0).collect();
+        assert_eq!(
+            fields,
+            [
+                "tenants[0].applications[0].name",
+                "tenants[0].id",
+                "tenants[1].applications[0].federated_identity_credentials[0].issuer",
+                "tenants[1].applications[0].federated_identity_credentials[0].subject",
+                "tenants[1].applications[0].token_lifetime",
+                "tenants[1].applications[0].client_id",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let errors = errors(&json!({ "tenants": [], "resourecs": [] }));
+        assert!(errors[0].contains("unknown field `resourecs`"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_client_id_is_used_once_in_a_tenant() {
+        let application = json!({
+            "name": "a", "client_id": "22222222-2222-4222-8222-222222222222", "kind": "app_registration",
+            "federated_identity_credentials": [],
+        });
+        let mut config = with_application(&application);
+        config["tenants"][0]["applications"].as_array_mut().unwrap().push(application);
+        assert_eq!(errors(&config), ["tenants[0].applications[1].client_id: is used twice"]);
+    }
+
+    #[test]
+    fn twenty_one_credentials_are_one_too_many() {
+        let credentials: Vec<_> = (0..21).map(|n| json!({ "subject": format!("s{n}") })).collect();
+        let config = with_application(&json!({
+            "name": "a", "client_id": "22222222-2222-4222-8222-222222222222", "kind": "managed_identity",
+            "federated_identity_credentials": credentials,
+        }));
+        assert_eq!(
+            errors(&config),
+            ["tenants[0].applications[0].federated_identity_credentials: Entra allows 20 at most"]
+        );
+    }
+
+    #[test]
+    fn a_resource_is_known_with_and_without_its_slash() {
+        let resources = Resources::with(vec!["api://mine/".to_owned()]);
+        for known in ["api://mine", "api://mine/", "https://vault.azure.net", "https://vault.azure.net/"] {
+            assert!(resources.contains(known), "{known}");
+        }
+        assert!(!resources.contains("https://vault.azure.net//"));
+    }
 }

@@ -122,3 +122,44 @@ impl Faults {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_ends_after_its_remaining_requests() {
+        let faults = Faults::default();
+        faults.set(Fault { hang: true, remaining: Some(2), ..Fault::default() });
+        assert!(faults.take(None).hang);
+        assert!(faults.take(None).hang);
+        assert_eq!(faults.take(None), Fault::default());
+    }
+
+    #[test]
+    fn a_fault_of_one_client_leaves_the_others_alone() {
+        let faults = Faults::default();
+        faults.set(Fault { hang: true, client_id: Some("a".to_owned()), remaining: Some(1), ..Fault::default() });
+        assert!(!faults.take(Some("b")).hang);
+        assert!(!faults.take(None).hang);
+        assert!(faults.take(Some("A")).hang);
+    }
+
+    #[test]
+    fn two_outcomes_at_once_are_refused() {
+        let fault = Fault { hang: true, status: Some(503), ..Fault::default() };
+        assert!(fault.problem().unwrap().starts_with("at most one of"));
+    }
+
+    #[test]
+    fn a_status_that_is_no_error_is_refused() {
+        let fault = Fault { status: Some(200), ..Fault::default() };
+        assert!(fault.problem().unwrap().starts_with("status"));
+    }
+
+    #[test]
+    fn a_bare_429_is_entras_throttling() {
+        let fault = Fault { status: Some(429), ..Fault::default() };
+        assert_eq!(fault.refusal(), Some(Aadsts(90_055)));
+    }
+}

@@ -80,3 +80,24 @@ pub(crate) fn generate() -> Result<String, rcgen::Error> {
 fn key_id(public_key_der: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, public_key_der))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by `openssl genrsa`; the id is `openssl dgst -sha256` of its DER form, in base64url.
+    const PUBLIC_KEY: &str = "\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAg06VqnYWratew6KMjwt5\
+0D05qtrly/zekDvFYbO/JkWrZC7FBmJ6es7DthlUgMAbJavdvz0U/YRvwxsYGXte\
+4Td4i4u4AxHqzMbn+7qfcpehDBjs6HO1UEPZTjMAlHq9ogYbI3lxQ7zO5e1AT8Cz\
+DTn7PMWwLLs0TXbT/7vNpNPRzmCouukFtOimHs/BLSQOvPo75r7ZcaX0dWFQQQt3\
+/qj/Ucoe1M1/nPpaDxGyQ61gR854qmh8dWI56WR6Pbc571eOeTb+L7UuziIKuFEF\
+YhwzuJMMVDrlShWlrh0xYHgnbHrd3gpB5s4VBhlRtPNthRjyweC008wTLxrApYXF\
+4wIDAQAB";
+
+    #[test]
+    fn the_key_id_is_the_digest_of_the_der_encoded_public_key() {
+        let der = base64::engine::general_purpose::STANDARD.decode(PUBLIC_KEY).unwrap();
+        assert_eq!(key_id(&der), "Ad8IgYlreS_h1uF1FHQDoo_Jknwt1WIX8UM4pVga8kc");
+    }
+}

@@ -148,3 +148,6 @@ fn discovery_failed(error: &DiscoveryError) -> Aadsts {
 fn rfc3339(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
