@@ -1,6 +1,8 @@
 //! The redirect through iptables, and beside other people's iptables rules. Needs the `iptables` program (whichever
 //! flavour PATH holds) and a network namespace with many users, since xt_owner refuses users that are not mapped.
 
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+
 use azwi_tests::namespace::{As, Namespace, Users};
 use azwi_tests::probe::{Listener, who_answers};
 use azwi_tests::proxy_init::{Answer, proxy_init};
@@ -60,7 +62,7 @@ const OURS: [&str; 6] = [
     "-N AZWI_PROXY_OUTPUT",
     "-N AZWI_PROXY_REDIRECT",
     "-A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT",
-    "-A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j RETURN",
+    "-A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j ACCEPT",
     "-A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT",
     "-A AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-ports 8000",
 ];
@@ -108,9 +110,9 @@ fn what_azure_workload_identitys_init_container_left_is_replaced() {
         "-N AZWI_PROXY_OUTPUT",
         "-N AZWI_PROXY_REDIRECT",
         "-A AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-port 9000",
-        "-A OUTPUT -j AZWI_PROXY_OUTPUT",
-        "-A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j RETURN",
-        "-A AZWI_PROXY_OUTPUT -p tcp -d 169.254.169.254 --dport 80 -j AZWI_PROXY_REDIRECT",
+        "-A OUTPUT -p tcp -d 169.254.169.254 --dport 80 -j AZWI_PROXY_OUTPUT",
+        "-A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j ACCEPT",
+        "-A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT",
     ] {
         stage.iptables(&format!("-t nat {command}"));
     }
@@ -126,6 +128,16 @@ fn the_jump_is_ahead_of_foreign_rules_which_stay_as_they_were() {
     let rules = stage.rules();
     let outputs: Vec<_> = rules.iter().filter(|rule| rule.starts_with("-A OUTPUT")).collect();
     assert_eq!(outputs, [OURS[2], FOREIGN]);
+}
+
+#[test]
+fn foreign_iptables_rules_do_not_capture_the_proxys_own_connections() {
+    let stage = Stage::new();
+    stage.iptables(&format!("-t nat {FOREIGN}"));
+    stage.redirect(&["--backend=iptables"]);
+    let _mesh = stage.listen("127.0.0.1:15001", "mesh");
+    let _imds = stage.listen(METADATA, "imds");
+    assert_eq!(stage.who_answers(As::Uid(1501)), "imds");
 }
 
 #[test]

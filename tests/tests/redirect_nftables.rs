@@ -1,5 +1,7 @@
 //! The redirect through nf_tables. Needs a network namespace, a kernel with nf_tables, and no program at all.
 
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+
 use azwi_tests::namespace::{As, Namespace};
 use azwi_tests::probe::{Listener, who_answers};
 use azwi_tests::proxy_init::{Answer, proxy_init};

@@ -1,6 +1,8 @@
 //! Who is redirected and who is not. Needs a network namespace with many users: run as root, or as a user with
 //! entries in /etc/subuid and /etc/subgid and with newuidmap.
 
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+
 use azwi_tests::namespace::{As, Namespace, Users};
 use azwi_tests::probe::{Listener, who_answers};
 use azwi_tests::proxy_init::proxy_init;

@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! -A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT
-//! -A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j RETURN
+//! -A AZWI_PROXY_OUTPUT -m owner --uid-owner 1501 -j ACCEPT
 //! -A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT
 //! -A AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-ports 8000
 //! ```
 //!
 //! The chains bear the names that azure-workload-identity gave them; what it left under these names is replaced.
+//! ACCEPT is as there: it also keeps a service mesh's rules further down from capturing the proxy's own connections.
 //! Other people's chains are left alone, but for the one jump at the head of OUTPUT.
 
 use std::error::Error as StdError;
@@ -66,7 +67,7 @@ impl Nat {
             format!("-N {REDIRECT}"),
             format!("-A {REDIRECT} -p tcp -j REDIRECT --to-ports {proxy_port}"),
             format!("-N {OUTPUT}"),
-            format!("-A {OUTPUT} -m owner --uid-owner {proxy_uid} -j RETURN"),
+            format!("-A {OUTPUT} -m owner --uid-owner {proxy_uid} -j ACCEPT"),
             format!("-A {OUTPUT} -j {REDIRECT}"),
             format!("-I OUTPUT 1 -p tcp -d {ip} --dport {port} -j {OUTPUT}"),
         ] {
