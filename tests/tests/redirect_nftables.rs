@@ -1,4 +1,4 @@
-//! The redirect through nf_tables. Needs a network namespace, a kernel with nf_tables, and no program at all.
+//! The redirect through `nf_tables`. Needs a network namespace, a kernel with `nf_tables`, and no program at all.
 
 #![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
 
