@@ -1,5 +1,5 @@
 //! The redirect through iptables, and beside other people's iptables rules. Needs the `iptables` program (whichever
-//! flavour PATH holds) and a network namespace with many users, since xt_owner refuses users that are not mapped.
+//! flavour PATH holds) and a network namespace with many users, since `xt_owner` refuses users that are not mapped.
 
 #![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
 
