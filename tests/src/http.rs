@@ -72,8 +72,10 @@ impl Connection {
     /// # Errors
     /// If the peer is gone.
     pub fn request(&mut self, method: &str, target: &str, headers: &[&str]) -> anyhow::Result<()> {
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-        self.send(format!("{method} {target} HTTP/1.1\r\nHost: 169.254.169.254\r\n{headers}\r\n").as_bytes())
+        let request_line = format!("{method} {target} HTTP/1.1");
+        let head = [request_line.as_str(), "Host: 169.254.169.254"];
+        let lines: Vec<_> = head.iter().chain(headers).chain(&["\r\n"]).copied().collect();
+        self.send(lines.join("\r\n").as_bytes())
     }
 
     /// Reads one answer, which must have a `Content-Length`.

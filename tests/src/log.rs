@@ -70,5 +70,8 @@ fn find(lines: &[String], fields: &[(&str, &str)]) -> Option<Value> {
 }
 
 fn says(found: &Value, value: &str) -> bool {
-    found.as_str().map_or_else(|| found.to_string() == value, |found| found == value)
+    match found {
+        Value::String(found) => found == value,
+        found => *found == *value,
+    }
 }

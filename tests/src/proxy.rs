@@ -34,9 +34,30 @@ impl Proxy {
     /// # Errors
     /// If it ends instead; with its log.
     pub fn start(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
+        Self::launch(|| Ok(Command::new(binary("azwi-proxy")?)), env, args)
+    }
+
+    /// As [`Self::start`], but with room for `files` open files at most.
+    ///
+    /// # Errors
+    /// If it ends instead; with its log.
+    pub fn start_with_few_files(files: u32, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
+        let limited = || {
+            let mut command = Command::new("/bin/sh");
+            command.arg("-c").arg(format!(r#"ulimit -n {files} && exec "$0" "$@""#)).arg(binary("azwi-proxy")?);
+            Ok(command)
+        };
+        Self::launch(limited, env, args)
+    }
+
+    fn launch(
+        program: impl Fn() -> anyhow::Result<Command>,
+        env: &[(&str, &str)],
+        args: &[&str],
+    ) -> anyhow::Result<Self> {
         for _ in 0..TRIES {
             let port = next_port();
-            let mut command = Command::new(binary("azwi-proxy")?);
+            let mut command = program()?;
             command.env_clear().envs(env.iter().copied()).arg(format!("--proxy-port={port}")).args(args);
             let mut child = command.stderr(Stdio::piped()).spawn().context("cannot run azwi-proxy")?;
             let log = Log::follow(child.stderr.take().context("no stderr")?);

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use azwi_tests::binaries::binary;
 use azwi_tests::http::{Connection, METADATA};
-use azwi_tests::proxy::TOKEN;
-use azwi_tests::stage::{RESOURCE, Stage};
+use azwi_tests::proxy::{Proxy, TOKEN};
+use azwi_tests::stage::{DEMO, RESOURCE, Stage};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     Ok(Command::new(binary("azwi-proxy")?).env_clear().envs(env.iter().copied()).args(args).output()?)
@@ -147,11 +148,18 @@ fn a_head_that_takes_more_than_ten_seconds_ends_its_connection() -> Result<()> {
     Ok(())
 }
 
+/// Idle connections, and room for them in this process too.
+fn idle_connections(count: u64, proxy: &Proxy) -> Result<Vec<Connection>> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    (0..count).map(|_| proxy.connect()).collect()
+}
+
 #[test]
 fn a_thousand_idle_connections_do_not_keep_others_waiting() -> Result<()> {
     let mut stage = Stage::new()?;
     assert_eq!(stage.token()?.status, 200);
-    let idle = (0..1000).map(|_| stage.proxy.connect()).collect::<Result<Vec<Connection>>>()?;
+    let idle = idle_connections(1000, &stage.proxy)?;
     let started = Instant::now();
     assert_eq!(stage.token()?.status, 200);
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
@@ -165,10 +173,34 @@ fn a_thousand_idle_connections_do_not_keep_others_waiting() -> Result<()> {
 #[test]
 fn connections_beyond_the_limit_wait_until_idle_ones_are_ended() -> Result<()> {
     let stage = Stage::new()?;
-    let idle = (0..1100).map(|_| stage.proxy.connect()).collect::<Result<Vec<Connection>>>()?;
+    let idle = idle_connections(1100, &stage.proxy)?;
     let started = Instant::now();
     assert_eq!(stage.token()?.status, 200);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    drop(idle);
+    Ok(())
+}
+
+#[test]
+fn where_files_are_few_connections_leave_room_for_the_exchange() -> Result<()> {
+    let stage = Stage::new()?;
+    let token_file = stage.token_file().to_string_lossy().into_owned();
+    let ca_file = stage.entra.ca_file().to_string_lossy().into_owned();
+    let env = [
+        ("AZURE_CLIENT_ID", DEMO),
+        ("AZURE_TENANT_ID", stage.entra.tenant()),
+        ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
+        ("AZURE_AUTHORITY_HOST", stage.entra.authority()),
+    ];
+    let proxy = Proxy::start_with_few_files(128, &env, &["--ca-file", &ca_file])?;
+    // Accepted before the idle ones, and answered while they hold all the files there are for clients.
+    let mut good = proxy.connect()?;
+    good.request("GET", "/readyz", &[])?;
+    assert_eq!(good.response()?.status, 200);
+    let idle = idle_connections(120, &proxy)?;
+    good.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
+    let response = good.response()?;
+    assert_eq!(response.status, 200, "{}", response.body);
     drop(idle);
     Ok(())
 }

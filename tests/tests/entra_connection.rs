@@ -1,6 +1,6 @@
 //! How the sidecar reaches Entra: trust, proxies, protocol versions, redirects.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 
@@ -8,16 +8,16 @@ use anyhow::Result;
 use azwi_tests::proxy::Proxy;
 use azwi_tests::stage::{DEMO, RESOURCE, Stage};
 
-/// A server that answers every connection with `answer` and tells the first line it was sent.
-fn one_answer(answer: String) -> Result<(u16, thread::JoinHandle<String>)> {
+/// A server that answers one connection with `answer` and tells the first line it was sent.
+fn one_answer(answer: &'static str) -> Result<(u16, thread::JoinHandle<io::Result<String>>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     let served = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
+        let (mut stream, _) = listener.accept()?;
         let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line).expect("a line");
-        stream.write_all(answer.as_bytes()).expect("an answer");
-        line
+        BufReader::new(&stream).read_line(&mut line)?;
+        stream.write_all(answer.as_bytes())?;
+        Ok(line)
     });
     Ok((port, served))
 }
@@ -80,12 +80,12 @@ fn http_2_is_used_where_it_is_offered_and_one_connection_serves_many_exchanges()
 #[test]
 fn https_proxy_is_honoured() -> Result<()> {
     let stage = Stage::new()?;
-    let (port, served) = one_answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n".into())?;
+    let (port, served) = one_answer("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")?;
     let proxy =
         sidecar(&stage, "https://login.example/", &[("HTTPS_PROXY", &format!("http://127.0.0.1:{port}"))], &[])?;
     // The retries find nobody: the answer is 503 whatever the proxy said.
     assert_eq!(proxy.token(RESOURCE)?.status, 503);
-    assert_eq!(served.join().expect("served").trim(), "CONNECT login.example:443 HTTP/1.1");
+    assert_eq!(served.join().expect("a thread")?.trim(), "CONNECT login.example:443 HTTP/1.1");
     Ok(())
 }
 
@@ -103,13 +103,13 @@ fn no_proxy_exempts_the_authority() -> Result<()> {
 fn redirects_are_not_followed() -> Result<()> {
     let stage = Stage::new()?;
     let answer = "HTTP/1.1 307 Temporary Redirect\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n";
-    let (port, served) = one_answer(answer.to_owned())?;
+    let (port, served) = one_answer(answer)?;
     let authority = format!("http://127.0.0.1:{port}");
     let proxy = sidecar(&stage, &authority, &[], &["--insecure-loopback-authority"])?;
     let response = proxy.token(RESOURCE)?;
     assert_eq!((response.status, response.header("Retry-After")), (403, None), "{}", response.body);
     assert!(response.field("error_description").contains("307"), "{}", response.body);
     let tenant = stage.entra.tenant();
-    assert_eq!(served.join().expect("served").trim(), format!("POST /{tenant}/oauth2/v2.0/token HTTP/1.1"));
+    assert_eq!(served.join().expect("a thread")?.trim(), format!("POST /{tenant}/oauth2/v2.0/token HTTP/1.1"));
     Ok(())
 }

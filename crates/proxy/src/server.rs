@@ -13,6 +13,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -21,6 +22,8 @@ use crate::service::{Answering, App};
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
+/// File descriptors kept for the token file, for Entra and for the listener, however many clients connect.
+const RESERVED_FILES: usize = 64;
 /// Longest request head, in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 16 * 1024;
 /// How long a head may take, and how long a connection may idle before the next one.
@@ -41,7 +44,7 @@ pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
 /// Serves until `shutdown` completes, then finishes the answers under way for at most five seconds.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let (drain, draining) = watch::channel(());
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(max_connections()));
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -58,6 +61,15 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl F
     if timeout(DRAIN_TIMEOUT, drain.closed()).await.is_err() {
         tracing::warn!(seconds = DRAIN_TIMEOUT.as_secs(), "some answers were not finished in time");
     }
+}
+
+/// As many as the limit on open files leaves room for, after raising it as far as that is allowed.
+fn max_connections() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return MAX_CONNECTIONS };
+    let wanted = ((MAX_CONNECTIONS + RESERVED_FILES) as u64).min(hard).max(soft);
+    let files = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_or(soft, |()| wanted);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    files.saturating_sub(RESERVED_FILES).clamp(1, MAX_CONNECTIONS)
 }
 
 /// The next connection once there is room for it; `None` after a failure that was waited out.
