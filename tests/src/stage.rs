@@ -4,18 +4,12 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+pub use crate::emulator::DEMO_SUBJECT as SUBJECT;
 use crate::emulator::Emulator;
+pub use crate::emulator::clients::{DEMO, ORPHAN, SECOND};
 use crate::http::Response;
 use crate::proxy::Proxy;
 
-/// The service account that the emulator's `demo` identity trusts.
-pub const SUBJECT: &str = "system:serviceaccount:default:demo";
-/// Managed identity of the emulator's default configuration that trusts [`SUBJECT`].
-pub const DEMO: &str = "22222222-2222-4222-8222-222222222222";
-/// A second one that trusts it.
-pub const SECOND: &str = "33333333-3333-4333-8333-333333333333";
-/// One that trusts somebody else.
-pub const ORPHAN: &str = "44444444-4444-4444-8444-444444444444";
 /// What apps usually ask for, as it stands in a query.
 pub const RESOURCE: &str = "resource=https%3A%2F%2Fmanagement.azure.com%2F";
 

@@ -29,52 +29,54 @@ pub enum Class {
 
 /// Every AADSTS code we know of on the path of a federated token exchange.
 const CODES: &[(u64, Class)] = &[
-    (50_000, Transient),          // error issuing a token
-    (50_001, Request),            // resource principal not found
-    (50_027, MalformedAssertion), // invalid JWT
-    (50_033, Transient),          // retryable error
-    (50_166, Issuer),             // request to external OIDC endpoint failed
-    (50_196, Throttled),          // client is in a request loop
-    (53_000, Permanent),          // Conditional Access: device
-    (53_003, Permanent),          // Conditional Access: blocked
-    (65_005, Request),            // resource not in the app's required resources
-    (70_001, Permanent),          // application not found or disabled
-    (70_011, Request),            // invalid scope
-    (70_021, Propagating),        // no matching federated identity credential
-    (90_002, Permanent),          // tenant not found
-    (90_006, Transient),          // external server retryable error
-    (90_012, Transient),          // request timed out
-    (90_024, Transient),          // request budget exceeded
-    (90_033, Transient),          // MSODS unavailable
-    (90_036, Permanent),          // unexpected, not retryable
-    (90_055, Throttled),          // tenant throttled
-    (90_061, Issuer),             // request to external OIDC endpoint failed
-    (90_090, Transient),          // server error
-    (90_091, Transient),          // server error
-    (100_007, Permanent),         // regional endpoint not allowed
-    (500_011, Request),           // resource principal not found in the tenant
-    (530_032, Permanent),         // Conditional Access: tenant policy
-    (650_057, Request),           // resource not listed
-    (700_016, Propagating),       // application not found in the tenant
-    (700_024, StaleAssertion),    // assertion outside its valid time range
-    (700_027, StaleAssertion),    // signature invalid or key not found
-    (700_211, Propagating),       // no federated credential for the issuer
-    (700_212, Propagating),       // no federated credential for the audience
-    (700_213, Propagating),       // no federated credential for the subject
-    (700_222, Permanent),         // Entra-issued token as assertion
-    (700_226, Permanent),         // federated credential usage
-    (700_229, Permanent),         // federated credential limits
-    (700_236, Permanent),         // unsupported app or issuer
-    (900_023, Permanent),         // malformed tenant
-    (900_384, Permanent),         // malformed tenant
-    (901_002, Permanent),         // `resource` sent to the v2.0 endpoint
-    (1_002_012, Request),         // scope must end with /.default
-    (7_000_112, Permanent),       // application disabled
-    (7_000_215, Permanent),       // invalid client secret
-    (7_000_222, Permanent),       // expired client secret
-    (7_002_121, Propagating),     // no federated credential for this combination
-    (7_002_137, Propagating),     // subject mismatch
-    (7_002_138, Permanent),       // subject differs in case only
+    (50_000, Transient),             // error issuing a token
+    (50_001, Request),               // resource principal not found
+    (50_027, MalformedAssertion),    // invalid JWT
+    (50_033, Transient),             // retryable error
+    (50_166, Issuer),                // request to external OIDC endpoint failed
+    (50_196, Throttled),             // client is in a request loop
+    (53_000, Permanent),             // Conditional Access: device
+    (53_003, Permanent),             // Conditional Access: blocked
+    (65_005, Request),               // resource not in the app's required resources
+    (70_001, Permanent),             // application not found or disabled
+    (70_011, Request),               // invalid scope
+    (70_021, Propagating),           // no matching federated identity credential
+    (70_025, Propagating),           // no federated identity credential at all
+    (90_002, Permanent),             // tenant not found
+    (90_006, Transient),             // external server retryable error
+    (90_012, Transient),             // request timed out
+    (90_024, Transient),             // request budget exceeded
+    (90_033, Transient),             // MSODS unavailable
+    (90_036, Permanent),             // unexpected, not retryable
+    (90_055, Throttled),             // tenant throttled
+    (90_061, Issuer),                // request to external OIDC endpoint failed
+    (90_090, Transient),             // server error
+    (90_091, Transient),             // server error
+    (100_007, Permanent),            // regional endpoint not allowed
+    (500_011, Request),              // resource principal not found in the tenant
+    (530_032, Permanent),            // Conditional Access: tenant policy
+    (650_057, Request),              // resource not listed
+    (700_016, Propagating),          // application not found in the tenant
+    (700_024, StaleAssertion),       // assertion outside its valid time range
+    (700_027, StaleAssertion),       // signature invalid or key not found
+    (700_211, Propagating),          // no federated credential for the issuer
+    (700_212, Propagating),          // no federated credential for the audience
+    (700_213, Propagating),          // no federated credential for the subject
+    (700_222, Permanent),            // Entra-issued token as assertion
+    (700_226, Permanent),            // federated credential usage
+    (700_229, Permanent),            // federated credential limits
+    (700_236, Permanent),            // unsupported app or issuer
+    (900_023, Permanent),            // malformed tenant
+    (900_384, Permanent),            // malformed tenant
+    (901_002, Permanent),            // `resource` sent to the v2.0 endpoint
+    (1_002_012, Request),            // scope must end with /.default
+    (5_002_738, MalformedAssertion), // JWT with an unsupported algorithm
+    (7_000_112, Permanent),          // application disabled
+    (7_000_215, Permanent),          // invalid client secret
+    (7_000_222, Permanent),          // expired client secret
+    (7_002_121, Propagating),        // no federated credential for this combination
+    (7_002_137, Propagating),        // subject mismatch
+    (7_002_138, Permanent),          // subject differs in case only
 ];
 
 /// Classifies a refusal. `codes` is Entra's `error_codes`, `error` its `error` (may be empty), `status` the HTTP status.
@@ -128,6 +130,7 @@ mod tests {
         aadsts70001_is_permanent: 70_001 => Permanent,
         aadsts70011_is_the_request: 70_011 => Request,
         aadsts70021_may_be_propagation: 70_021 => Propagating,
+        aadsts70025_may_be_propagation: 70_025 => Propagating,
         aadsts90002_is_permanent: 90_002 => Permanent,
         aadsts90006_is_transient: 90_006 => Transient,
         aadsts90012_is_transient: 90_012 => Transient,
@@ -156,6 +159,7 @@ mod tests {
         aadsts900384_is_permanent: 900_384 => Permanent,
         aadsts901002_is_permanent: 901_002 => Permanent,
         aadsts1002012_is_the_request: 1_002_012 => Request,
+        aadsts5002738_is_a_malformed_assertion: 5_002_738 => MalformedAssertion,
         aadsts7000112_is_permanent: 7_000_112 => Permanent,
         aadsts7000215_is_permanent: 7_000_215 => Permanent,
         aadsts7000222_is_permanent: 7_000_222 => Permanent,
