@@ -9,17 +9,22 @@ use azwi_tests::http::{Connection, METADATA};
 use azwi_tests::proxy::{Proxy, TOKEN};
 use azwi_tests::stage::{DEMO, RESOURCE, Stage};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::Value;
 
 fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     Ok(Command::new(binary("azwi-proxy")?).env_clear().envs(env.iter().copied()).args(args).output()?)
 }
 
-/// Exit code 64, and what was said.
+/// Exit code 64, and what was said: bad values as log lines, bad flags as text.
 fn usage_error(env: &[(&str, &str)], args: &[&str]) -> Result<String> {
     let output = run(env, args)?;
     let stderr = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(64), "{args:?}: {stderr}");
-    Ok(stderr)
+    let said = |line: &str| match serde_json::from_str::<Value>(line) {
+        Ok(event) => event.get("error").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Err(_) => line.to_owned(),
+    };
+    Ok(stderr.lines().map(said).collect::<Vec<_>>().join("\n"))
 }
 
 #[test]

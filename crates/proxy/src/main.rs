@@ -27,6 +27,7 @@ use anyhow::Context as _;
 use azwi_entra::{Exchanger, TrustRoots};
 use azwi_imds::Policy;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
 
 use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
@@ -49,8 +50,9 @@ fn main() -> ExitCode {
     match args.command(&Process) {
         Ok(command) => run(command),
         Err(problems) => {
+            logging::start(LevelFilter::ERROR);
             for problem in problems {
-                eprintln!("{problem}");
+                tracing::error!(error = problem, "bad configuration");
             }
             ExitCode::from(USAGE)
         }
