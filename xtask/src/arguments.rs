@@ -9,7 +9,7 @@ cargo xtask test [GROUP…]     run every test, or these groups:
                                 unit        what needs nothing but Rust
                                 black-box   the built programs on loopback
                                 namespace   real redirection, native nf_tables, in a network namespace
-                                iptables    the same through the iptables program
+                                iptables    the same through the iptables program; needs several user ids, too
                                 uids        who is redirected and who is not; needs several user ids
                               What cannot run is listed at the end with the reason; with CI=true that is a failure.
 cargo xtask --help            this text";

@@ -1,6 +1,7 @@
 //! Cargo, run as a person would run it: the command is shown and so is its progress.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,12 +30,20 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     let line = format!("cargo {}", arguments.join(" "));
     println!("$ {line}");
-    let status = Command::new("cargo").args(arguments).current_dir(root()).status();
+    let status = Command::new("cargo").args(arguments).current_dir(root()).env("PATH", search_path()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` ended with {status}")),
         Err(error) => Err(format!("cannot run `{line}`: {error}")),
     }
+}
+
+/// `PATH` and the directories of system programs, such as iptables, which an ordinary user's often lacks.
+#[expect(clippy::disallowed_methods, reason = "to hand it on to what is run, not to be configured by it")]
+pub(crate) fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    path
 }
 
 /// Builds all programs that the tests and the demo run.

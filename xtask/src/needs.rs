@@ -2,11 +2,11 @@
 //!
 //! Installs only what is missing, only as root, and only through the machine's own package manager.
 
+use std::env;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::cargo::program;
+use crate::cargo::{program, search_path};
 use crate::group::Group;
 
 const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
@@ -18,9 +18,14 @@ pub(crate) fn check(group: Group) -> Result<(), String> {
     match group {
         Group::Unit | Group::BlackBox => Ok(()),
         Group::Namespace => users().map(drop),
-        Group::Iptables => users().and_then(|_| iptables()),
-        Group::Uids => users().and_then(|users| if users == "many" { Ok(()) } else { Err(MANY_UIDS.to_owned()) }),
+        // The kernel refuses iptables' owner match on a uid that the namespace does not know.
+        Group::Iptables => many_users().and_then(|()| iptables()),
+        Group::Uids => many_users(),
     }
+}
+
+fn many_users() -> Result<(), String> {
+    if users()? == "many" { Ok(()) } else { Err(MANY_UIDS.to_owned()) }
 }
 
 /// `many` or `single`: the user ids that a namespace of this user has. The stage itself is asked.
@@ -38,9 +43,8 @@ fn iptables() -> Result<(), String> {
     if has_iptables() || is_root() && install("iptables") && has_iptables() { Ok(()) } else { Err(IPTABLES.to_owned()) }
 }
 
-/// An ordinary user's `PATH` often lacks the directories of system programs.
 fn has_iptables() -> bool {
-    ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"].iter().any(|place| Path::new(place).join("iptables").exists())
+    env::split_paths(&search_path()).any(|place| place.join("iptables").exists())
 }
 
 fn is_root() -> bool {
