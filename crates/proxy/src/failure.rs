@@ -3,6 +3,7 @@
 //! Statuses are chosen by what the Azure SDKs do with them (docs/compatibility.md): 400 is sticky in several of them and
 //! is kept for faults of the request, 403 is final and shown to the user, 503 and 429 are retried by all.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use azwi_entra::{Class, ExchangeError, Refusal};
@@ -55,6 +56,8 @@ pub(crate) struct Failed {
     pub pause: Duration,
     /// No attempt before this.
     pub retry_at: Instant,
+    /// Somebody has been told of it.
+    pub told: AtomicBool,
 }
 
 /// Status of the answer, with the least Retry-After in seconds where there is one.
@@ -85,6 +88,7 @@ impl Failed {
             budget,
             pause,
             retry_at: circumstances.now + pause,
+            told: AtomicBool::new(false),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One cached token: served while valid, refreshed before it expires, fetched once however many ask.
 //!
 //! Requests never own an attempt: it runs detached, so a client that goes away cancels nothing. An attempt that fails
-//! leaves a valid token alone. Nothing is fetched for a key that nobody has asked for since the last attempt.
+//! leaves a valid token alone. What nobody has been given is not fetched again: an unused key falls asleep.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -44,6 +44,8 @@ struct Token {
     expires_on: u64,
     body: TokenBody,
     rendered: ArcSwap<(u64, Bytes)>,
+    /// Somebody has been given it.
+    used: AtomicBool,
 }
 
 impl Token {
@@ -61,11 +63,13 @@ impl Token {
             expires_on: token.expires_on,
             body,
             rendered: ArcSwap::from_pointee((u64::MAX, Bytes::new())),
+            used: AtomicBool::new(false),
         }
     }
 
     /// The answer at `now`; rendered once a second, however many ask.
-    fn render(&self, now: Now) -> Bytes {
+    fn hand_out(&self, now: Now) -> Bytes {
+        self.used.store(true, Ordering::Relaxed);
         let remaining = self.life.remaining(now).as_secs();
         let rendered = self.rendered.load();
         if rendered.0 == remaining {
@@ -101,22 +105,13 @@ pub(crate) struct Slot {
     first_use: Instant,
     shared: Arc<Shared>,
     current: ArcSwapOption<Token>,
-    /// Somebody asked since the last attempt.
-    wanted: AtomicBool,
     progress: Mutex<Progress>,
 }
 
 impl Slot {
     /// An empty place. `first_use` is when the key's identity was first asked for, whatever the resource.
     pub(crate) fn new(key: Key, first_use: Instant, shared: Arc<Shared>) -> Self {
-        Self {
-            key,
-            first_use,
-            shared,
-            current: ArcSwapOption::empty(),
-            wanted: AtomicBool::new(false),
-            progress: Mutex::default(),
-        }
+        Self { key, first_use, shared, current: ArcSwapOption::empty(), progress: Mutex::default() }
     }
 
     /// The answer, if a usable token is there. Starts a refresh when one is due, without waiting for it.
@@ -124,11 +119,10 @@ impl Slot {
         let now = self.shared.clock.now();
         let current = self.current.load();
         let token = current.as_ref().filter(|token| token.life.is_usable(now))?;
-        self.wanted.store(true, Ordering::Relaxed);
         if token.life.is_refresh_due(now) {
             self.join_or_start(now.monotonic);
         }
-        Some(token.render(now))
+        Some(token.hand_out(now))
     }
 
     /// The answer, waiting for it as long as a request may.
@@ -139,16 +133,16 @@ impl Slot {
             if let Some(answer) = self.ready() {
                 return Ok(answer);
             }
-            self.wanted.store(true, Ordering::Relaxed);
             let failed = match self.join_or_start(self.shared.clock.now().monotonic) {
                 Step::Held(failed) => failed,
                 Step::Await(attempt) => match timeout_at(started + BUDGET, outcome(attempt)).await {
-                    Ok(Some(Ok(token))) => return Ok(token.render(self.shared.clock.now())),
+                    Ok(Some(Ok(token))) => return Ok(token.hand_out(self.shared.clock.now())),
                     Ok(Some(Err(failed))) => failed,
                     Ok(None) => continue,
                     Err(_) => return Err(out_of_time(last.as_deref())),
                 },
             };
+            failed.told.store(true, Ordering::Relaxed);
             if failed.budget.is_zero() || failed.retry_at > started + failed.budget {
                 return Err(failed.answer(self.shared.clock.now().monotonic));
             }
@@ -166,7 +160,7 @@ impl Slot {
             && let Step::Await(attempt) = self.join_or_start(now.monotonic)
             && let Ok(Some(Ok(token))) = timeout_at(now.monotonic + BUDGET, outcome(attempt)).await
         {
-            return Ok(token.render(self.shared.clock.now()));
+            return Ok(token.hand_out(self.shared.clock.now()));
         }
         self.wait().await
     }
@@ -184,7 +178,6 @@ impl Slot {
         let (sender, receiver) = watch::channel(None);
         progress.attempt = Some(receiver.clone());
         let timeout = if progress.failed.is_some() { LATER_TIMEOUT } else { FIRST_TIMEOUT };
-        self.wanted.store(false, Ordering::Relaxed);
         tokio::spawn(Arc::clone(self).attempt(timeout, sender));
         Step::Await(receiver)
     }
@@ -224,7 +217,16 @@ impl Slot {
         }
     }
 
-    /// Sets the one alarm of this slot: at `at`, fetch anew if somebody asked meanwhile. It does not keep the slot alive.
+    /// Whether somebody has been given what is there now: the token, or else the failure.
+    fn is_in_use(&self) -> bool {
+        let now = self.shared.clock.now();
+        match self.current.load().as_ref().filter(|token| token.life.is_usable(now)) {
+            Some(token) => token.used.load(Ordering::Relaxed),
+            None => self.progress().failed.as_ref().is_some_and(|failed| failed.told.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Sets the one alarm of this slot: at `at`, fetch anew if the slot is in use. It does not keep the slot alive.
     fn wake_at(self: &Arc<Self>, at: Instant, progress: &mut Progress) {
         let slot = Arc::downgrade(self);
         let alarm = tokio::spawn(async move {
@@ -243,7 +245,7 @@ impl Slot {
 
 fn wake(slot: &Weak<Slot>) {
     if let Some(slot) = slot.upgrade()
-        && slot.wanted.load(Ordering::Relaxed)
+        && slot.is_in_use()
     {
         slot.join_or_start(slot.shared.clock.now().monotonic);
     }
