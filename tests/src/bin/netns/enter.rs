@@ -1,7 +1,9 @@
 //! Joins a held namespace, becomes the asked user of it and turns into the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -19,10 +21,19 @@ pub(crate) fn enter<'a>(
     // The user namespace first: it owns the other and gives the right to join it.
     join(holder, "user", CloneFlags::CLONE_NEWUSER)?;
     join(holder, "net", CloneFlags::CLONE_NEWNET)?;
-    become_user(user)?;
     let name = program.next().context("no program named")?;
-    let error = Command::new(name).args(program).exec();
+    // Opened before the user changes: the workspace may lie in a home that is closed to all others.
+    let file = is_path(name).then(|| File::open(name)).transpose();
+    let file = file.with_context(|| format!("cannot open {}", name.display()))?;
+    become_user(user)?;
+    let opened = file.as_ref().map(|file| format!("/proc/self/fd/{}", file.as_raw_fd()).into());
+    let error = Command::new(opened.as_ref().unwrap_or(name)).arg0(name).args(program).exec();
     Err(error).with_context(|| format!("cannot run {}", name.display()))
+}
+
+/// Other names are looked up in `PATH`.
+fn is_path(name: &OsStr) -> bool {
+    name.as_bytes().contains(&b'/')
 }
 
 fn join(holder: &str, kind: &str, flag: CloneFlags) -> anyhow::Result<()> {
