@@ -37,6 +37,3 @@ pub const METADATA_PORT: u16 = 80;
 pub const DEFAULT_AUTHORITY_HOST: &str = "https://login.microsoftonline.com/";
 /// Audience of a service account token that is to be exchanged at Entra.
 pub const TOKEN_EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
-/// Where the webhook mounts the projected service account token. Readers use
-/// [`env::AZURE_FEDERATED_TOKEN_FILE`], since older webhooks mounted it elsewhere.
-pub const TOKEN_FILE: &str = "/var/run/secrets/azure/wi/token/azure-identity-token";

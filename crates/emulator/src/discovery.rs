@@ -10,10 +10,14 @@ use jsonwebtoken::jwk::{Jwk, JwkSet};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::entra::exchange::IssuerKeys;
-
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// Where the keys of an issuer come from.
+pub(crate) trait IssuerKeys {
+    /// The key with this id; `None` when the issuer has no such key.
+    async fn key(&self, issuer: &str, kid: &str) -> Result<Option<Jwk>, DiscoveryError>;
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiscoveryError {

@@ -1,12 +1,11 @@
 //! The checks of a token request in Entra's order: the first that fails names the error.
 
-use jsonwebtoken::jwk::Jwk;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::config::{Application, Config, Tenant};
-use crate::discovery::DiscoveryError;
+use crate::discovery::{DiscoveryError, IssuerKeys};
 use crate::entra::aadsts::{
     APPLICATION_NOT_FOUND, ASSERTION_MISSING, ASSERTION_OUT_OF_TIME, Aadsts, Facts, GRANT_UNSUPPORTED,
     ISSUER_UNREACHABLE, ISSUER_UNUSABLE, MALFORMED, PARAMETER_MISSING, RESOURCE_NOT_FOUND, RESOURCE_PARAMETER,
@@ -17,12 +16,6 @@ use crate::entra::form::TokenForm;
 use crate::entra::{federation, scope};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// Where the keys of an issuer come from.
-pub(crate) trait IssuerKeys {
-    /// The key with this id; `None` when the issuer has no such key.
-    async fn key(&self, issuer: &str, kid: &str) -> Result<Option<Jwk>, DiscoveryError>;
-}
 
 /// What a token request is checked against.
 pub(crate) struct Checks<'a, K> {
