@@ -1,14 +1,6 @@
-//! The emulator as the other tests' counterpart, on the machine and on the stage.
+//! The emulator as the other tests' counterpart, on the machine's loopback.
 
 use azwi_tests::emulator::{DEMO_SUBJECT, Emulator};
-use azwi_tests::namespace::Namespace;
-
-#[test]
-fn it_is_reached_through_its_command_line_inside_a_namespace() {
-    let stage = Namespace::new().unwrap();
-    let emulator = Emulator::start_in_namespace(&stage).unwrap();
-    assert_eq!(emulator.counters().unwrap().exchanges, 0);
-}
 
 #[test]
 fn a_fault_that_does_not_exist_is_refused() {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use azwi_tests::emulator::Emulator;
 use azwi_tests::namespace::{As, Namespace};
 use azwi_tests::probe::{Listener, who_answers};
 
@@ -52,4 +53,11 @@ fn a_dropped_stage_leaves_no_process_behind() {
     assert!(fs::exists(&path).unwrap());
     drop(stage);
     assert!(!fs::exists(&path).unwrap());
+}
+
+#[test]
+fn an_emulator_on_the_stage_is_reached_through_its_command_line() {
+    let stage = Namespace::new().unwrap();
+    let emulator = Emulator::start_in_namespace(&stage).unwrap();
+    assert_eq!(emulator.counters().unwrap().exchanges, 0);
 }
