@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::binaries::binary;
 use crate::namespace::{As, Namespace};
+use crate::process::Process;
 
 /// Client ids of the emulator's built-in configuration.
 pub mod clients {
@@ -22,7 +23,7 @@ pub mod clients {
     pub const DEMO: &str = "22222222-2222-4222-8222-222222222222";
     /// A second managed identity that trusts the same service account, and `system:serviceaccount:default:second`.
     pub const SECOND: &str = "33333333-3333-4333-8333-333333333333";
-    /// A managed identity that trusts only `system:serviceaccount:elsewhere:nobody`.
+    /// An app registration that trusts only `system:serviceaccount:elsewhere:nobody`.
     pub const ORPHAN: &str = "44444444-4444-4444-8444-444444444444";
     /// An app registration that trusts `system:serviceaccount:default:demo`; its tokens live an hour.
     pub const APP: &str = "55555555-5555-4555-8555-555555555555";
@@ -37,7 +38,7 @@ const PATIENCE_MS: &str = "20000";
 /// A running emulator with a directory of its own. Ends when dropped.
 pub struct Emulator<'a> {
     command: Box<dyn Fn() -> Command + Send + Sync + 'a>,
-    child: Child,
+    process: Process,
     dir: TempDir,
     ready: Value,
 }
@@ -108,14 +109,14 @@ impl<'a> Emulator<'a> {
         }
         let log = File::create(dir.path().join("log"))?;
         serve.args(serve_args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let child = serve.spawn().context("cannot run azwi-emulator")?;
-        let mut emulator = Self { command: Box::new(command), child, dir, ready: Value::Null };
+        let process = Process::spawn(&mut serve)?;
+        let mut emulator = Self { command: Box::new(command), process, dir, ready: Value::Null };
         emulator.ready = emulator.read_ready_line()?;
         Ok(emulator)
     }
 
     fn read_ready_line(&mut self) -> anyhow::Result<Value> {
-        let stdout = self.child.stdout.take().context("azwi-emulator has no stdout")?;
+        let stdout = self.process.stdout.take().context("azwi-emulator has no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         serde_json::from_str(&line).with_context(|| format!("azwi-emulator did not start: {}", self.log()))
@@ -244,14 +245,6 @@ impl<'a> Emulator<'a> {
             bail!("azwi-emulator {subcommand}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8(output.stdout)?)
-    }
-}
-
-impl Drop for Emulator<'_> {
-    fn drop(&mut self) {
-        // Both fail only if it has already gone.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

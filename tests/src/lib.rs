@@ -9,6 +9,7 @@ pub mod jwt;
 pub mod log;
 pub mod namespace;
 pub mod probe;
+pub mod process;
 pub mod proxy;
 pub mod proxy_init;
 pub mod stage;

@@ -43,11 +43,6 @@ impl Log {
         find(&lines.seen, fields)
     }
 
-    /// Everything so far.
-    pub fn text(&self) -> String {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).seen.join("\n")
-    }
-
     /// Everything, once the process has ended.
     pub fn whole(&self) -> String {
         let (lines, changed) = &*self.0;

@@ -7,12 +7,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use nix::unistd::{Gid, Uid, User};
 
 use crate::binaries::binary;
+use crate::process::Process;
 
 /// What is missing where namespaces are forbidden.
 const FORBIDDEN: &str = "this machine does not let this user make a network namespace; an administrator allows it with \
@@ -43,7 +44,7 @@ pub enum As {
 /// A namespace that lives until this value is dropped or its process ends.
 #[derive(Debug)]
 pub struct Namespace {
-    holder: Child,
+    holder: Process,
     users: Users,
 }
 
@@ -53,18 +54,11 @@ impl Namespace {
     /// # Errors
     /// If the machine forbids it (the error says how to allow it) or `netns` is not built.
     pub fn new() -> anyhow::Result<Self> {
-        let netns = binary("netns")?;
-        let mut holder = Command::new(&netns)
-            .arg("hold")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot run {}", netns.display()))?;
-        let dialogue = Dialogue::with(&mut holder);
-        // From here on a drop ends the holder, whatever goes wrong.
+        let mut hold = Command::new(binary("netns")?);
+        hold.arg("hold").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut holder = Process::spawn(&mut hold)?;
+        let mut dialogue = Dialogue::with(&mut holder)?;
         let mut namespace = Self { holder, users: Users::Single };
-        let mut dialogue = dialogue?;
         dialogue.expect("unshared").map_err(|error| namespace.why(error).context(FORBIDDEN))?;
         namespace.users = map_users(namespace.holder.id()).context(FORBIDDEN)?;
         dialogue.say("mapped").and_then(|()| dialogue.expect("ready")).map_err(|error| namespace.why(error))?;
@@ -100,14 +94,6 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // Both fail only if the holder has already gone.
-        drop(self.holder.kill());
-        drop(self.holder.wait());
-    }
-}
-
 impl std::fmt::Display for As {
     /// As `netns enter` reads it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -126,7 +112,7 @@ struct Dialogue {
 }
 
 impl Dialogue {
-    fn with(holder: &mut Child) -> anyhow::Result<Self> {
+    fn with(holder: &mut Process) -> anyhow::Result<Self> {
         let to = holder.stdin.take().context("the holder has no stdin")?;
         let from = holder.stdout.take().context("the holder has no stdout")?;
         Ok(Self { to, from: BufReader::new(from) })

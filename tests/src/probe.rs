@@ -1,16 +1,19 @@
 //! Shows where a connection lands: named listeners, and a client that tells which one answered.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
 
 use crate::binaries::binary;
 use crate::namespace::{As, Namespace};
+use crate::process::Process;
 
 /// A process that listens until this value is dropped.
 #[derive(Debug)]
-pub struct Listener(Child);
+pub struct Listener {
+    _process: Process,
+}
 
 impl Listener {
     /// Listens on `address` (`IP:PORT`) as `user` and answers every connection with `name`. Returns once it listens.
@@ -18,28 +21,15 @@ impl Listener {
     /// # Errors
     /// If `probe` is not built or cannot listen there; its own words are on stderr.
     pub fn start(namespace: &Namespace, user: As, address: &str, name: &str) -> anyhow::Result<Self> {
-        let mut child = namespace
-            .command(binary("probe")?, user)
-            .args(["listen", address, name])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run probe")?;
-        let stdout = child.stdout.take().context("probe has no stdout")?;
-        let listener = Self(child);
+        let mut command = namespace.command(binary("probe")?, user);
+        let mut process = Process::spawn(command.args(["listen", address, name]).stdout(Stdio::piped()))?;
+        let stdout = process.stdout.take().context("probe has no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         if line.trim() != "listening" {
             bail!("probe does not listen on {address}");
         }
-        Ok(listener)
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // Both fail only if it has already ended.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        Ok(Self { _process: process })
     }
 }
 

@@ -1,15 +1,14 @@
 //! The sidecar as a process, on a port of its own.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::binaries::binary;
 use crate::http::{self, Connection, METADATA, Response};
 use crate::log::Log;
+use crate::process::Process;
 
 /// Below Linux's range of ephemeral ports, so that no outgoing connection takes one.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
@@ -22,7 +21,7 @@ pub const TOKEN: &str = "/metadata/identity/oauth2/token";
 /// A running sidecar; ends with this value.
 #[derive(Debug)]
 pub struct Proxy {
-    child: Child,
+    process: Process,
     port: u16,
     /// What it has logged.
     pub log: Log,
@@ -59,14 +58,16 @@ impl Proxy {
             let port = next_port();
             let mut command = program()?;
             command.env_clear().envs(env.iter().copied()).arg(format!("--proxy-port={port}")).args(args);
-            let mut child = command.stderr(Stdio::piped()).spawn().context("cannot run azwi-proxy")?;
-            let log = Log::follow(child.stderr.take().context("no stderr")?);
+            let mut process = Process::spawn(command.stderr(Stdio::piped()))?;
+            let log = Log::follow(process.stderr.take().context("no stderr")?);
             if log.wait_for(&[("message", "listening")]).is_some() {
-                return Ok(Self { child, port, log });
+                return Ok(Self { process, port, log });
             }
-            child.wait()?;
-            if !log.text().contains("is not free") {
-                bail!("azwi-proxy did not start:\n{}", log.text());
+            // It may be alive and silent, and its log would have no end.
+            drop(process);
+            let log = log.whole();
+            if !log.contains("is not free") {
+                bail!("azwi-proxy did not start:\n{log}");
             }
         }
         bail!("no free port")
@@ -79,7 +80,7 @@ impl Proxy {
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// A request on a connection of its own.
@@ -111,7 +112,7 @@ impl Proxy {
     /// # Errors
     /// If it has ended already.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        Ok(kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGTERM)?)
+        self.process.terminate()
     }
 
     /// Waits for its end.
@@ -119,15 +120,7 @@ impl Proxy {
     /// # Errors
     /// If that cannot be waited for.
     pub fn wait(&mut self) -> anyhow::Result<ExitStatus> {
-        Ok(self.child.wait()?)
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // Both fail only if it has already ended.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        Ok(self.process.wait()?)
     }
 }
 

@@ -10,7 +10,7 @@ use azwi_tests::binaries::binary;
 use azwi_tests::namespace::{As, Namespace, Users};
 use tempfile::TempDir;
 
-/// `demo tethered PROGRAM…`, see [`crate::process::tethered`].
+/// `demo tethered PROGRAM…`, see [`crate::tethered`].
 pub(crate) const TETHERED: &str = "tethered";
 /// The uid that the redirect leaves alone.
 pub(crate) const PROXY_UID: u32 = 1501;

@@ -9,10 +9,10 @@ mod http;
 mod json;
 mod narrator;
 mod play;
-mod process;
 mod shell;
 mod sidecar;
 mod steps;
+mod tethered;
 
 use std::env;
 use std::ffi::OsString;
@@ -44,7 +44,7 @@ fn run() -> anyhow::Result<()> {
         ["--keep"] => play::play(true),
         ["users"] => users(),
         ["http-get", url, headers @ ..] => http::get(url, headers),
-        [cast::TETHERED, ..] => process::tethered(arguments.get(1..).unwrap_or_default()),
+        [cast::TETHERED, ..] => tethered::tethered(arguments.get(1..).unwrap_or_default()),
         _ => bail!(USAGE),
     }
 }

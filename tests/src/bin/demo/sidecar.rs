@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use azwi_tests::emulator::{Emulator, clients};
+use azwi_tests::process::Process;
 use serde_json::Value;
 
 use crate::cast::{Cast, stdout};
-use crate::process::Process;
 
 const PROGRAM: &str = "azwi-proxy";
 
@@ -34,7 +34,7 @@ impl Sidecar {
             .arg(&ca_file)
             .args(["--propagation-grace", "0"])
             .stderr(cast.create("proxy.log")?);
-        let sidecar = Self { log: cast.path("proxy.log"), _process: Process::spawn(command)? };
+        let sidecar = Self { log: cast.path("proxy.log"), _process: Process::spawn(&mut command)? };
         stdout(&cast.run(PROGRAM, cast.proxy_user(), &["--probe"])?).with_context(|| sidecar.log_text())?;
         Ok(sidecar)
     }
