@@ -1,7 +1,7 @@
 //! HTTP as it lies on the wire: bytes out, bytes in. No client library smooths over what an app would see.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -27,6 +27,25 @@ pub struct Response {
 }
 
 impl Response {
+    /// Reads one answer, which must have a `Content-Length`.
+    ///
+    /// # Errors
+    /// If `wire` ends before, or what comes is not HTTP.
+    pub fn read(wire: &mut impl BufRead) -> anyhow::Result<Self> {
+        let (status, reason) = read_status_line(wire)?;
+        let mut response = Self { status, reason, headers: read_headers(wire)?, body: String::new() };
+        let length = response.header("Content-Length").context("no Content-Length")?.parse()?;
+        let mut body = vec![0; length];
+        wire.read_exact(&mut body).context("the body is cut short")?;
+        response.body = String::from_utf8(body)?;
+        Ok(response)
+    }
+
+    /// E.g. `400 Bad Request`.
+    pub fn status_line(&self) -> String {
+        format!("{} {}", self.status, self.reason)
+    }
+
     /// The value of a header, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -53,7 +72,15 @@ impl Connection {
     /// # Errors
     /// If nobody listens.
     pub fn open(port: u16) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::to((Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// Connects to anybody.
+    ///
+    /// # Errors
+    /// If nobody listens.
+    pub fn to(address: impl ToSocketAddrs) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
@@ -83,25 +110,7 @@ impl Connection {
     /// # Errors
     /// If the connection ends before, or what comes is not HTTP.
     pub fn response(&mut self) -> anyhow::Result<Response> {
-        let status_line = self.line()?;
-        let (_version, rest) = status_line.split_once(' ').with_context(|| format!("not HTTP: {status_line:?}"))?;
-        let (status, reason) = rest.split_once(' ').context("no reason phrase")?;
-        let mut headers = Vec::new();
-        loop {
-            let line = self.line()?;
-            match line.split_once(": ") {
-                Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
-                None if line.is_empty() => break,
-                None => bail!("not a header: {line:?}"),
-            }
-        }
-        let mut response =
-            Response { status: status.parse()?, reason: reason.to_owned(), headers, body: String::new() };
-        let length: usize = response.header("Content-Length").context("no Content-Length")?.parse()?;
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        response.body = String::from_utf8(body)?;
-        Ok(response)
+        Response::read(&mut self.0)
     }
 
     /// Waits until the peer ends the connection; whatever it still sends is returned.
@@ -111,18 +120,37 @@ impl Connection {
     pub fn until_closed(&mut self) -> anyhow::Result<Vec<u8>> {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
-            Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => Err(error.into()),
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(error.into()),
             _ => Ok(rest),
         }
     }
+}
 
-    fn line(&mut self) -> anyhow::Result<String> {
-        let mut line = String::new();
-        if self.0.read_line(&mut line)? == 0 {
-            bail!("the connection ended without an answer");
+fn read_status_line(wire: &mut impl BufRead) -> anyhow::Result<(u16, String)> {
+    let line = read_line(wire)?;
+    let (_version, rest) = line.split_once(' ').with_context(|| format!("not HTTP: {line:?}"))?;
+    let (status, reason) = rest.split_once(' ').context("no reason phrase")?;
+    Ok((status.parse()?, reason.to_owned()))
+}
+
+fn read_headers(wire: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    loop {
+        let line = read_line(wire)?;
+        match line.split_once(": ") {
+            Some((name, value)) => headers.push((name.to_owned(), value.to_owned())),
+            None if line.is_empty() => return Ok(headers),
+            None => bail!("not a header: {line:?}"),
         }
-        Ok(line.trim_end_matches(['\r', '\n']).to_owned())
     }
+}
+
+fn read_line(wire: &mut impl BufRead) -> anyhow::Result<String> {
+    let mut line = String::new();
+    if wire.read_line(&mut line)? == 0 {
+        bail!("the connection ended without an answer");
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// One request on a connection of its own.
@@ -133,4 +161,29 @@ pub fn ask(port: u16, method: &str, target: &str, headers: &[&str]) -> anyhow::R
     let mut connection = Connection::open(port)?;
     connection.request(method, target, headers)?;
     connection.response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(answer: &str) -> anyhow::Result<Response> {
+        Response::read(&mut answer.as_bytes())
+    }
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 13\r\nretry-after: 5\r\n\r\n{\"error\":\"x\"}next";
+        let response = read(answer).unwrap();
+        assert_eq!((response.status, response.status_line().as_str()), (400, "400 Bad Request"));
+        assert_eq!(response.header("Retry-After"), Some("5"));
+        assert_eq!(response.field("error"), "x");
+    }
+
+    #[test]
+    fn what_is_not_http_or_is_cut_short_is_no_answer() {
+        for broken in ["", "hello", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell"] {
+            assert!(read(broken).is_err(), "{broken:?}");
+        }
+    }
 }

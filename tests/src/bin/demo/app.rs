@@ -3,10 +3,10 @@
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
+use azwi_tests::http::Response;
 use serde_json::Value;
 
 use crate::cast::{Cast, stdout, text};
-use crate::http::Answer;
 use crate::json::{field, text_field};
 
 /// What the app tells about one request.
@@ -54,8 +54,8 @@ impl Request {
     }
 
     /// Waits for the answer.
-    pub(crate) fn answer(self) -> anyhow::Result<Answer> {
-        Answer::parse(&stdout(&self.0.wait_with_output()?)?)
+    pub(crate) fn answer(self) -> anyhow::Result<Response> {
+        Response::read(&mut stdout(&self.0.wait_with_output()?)?.as_bytes())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, bail, ensure};
 use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients};
+use azwi_tests::http::METADATA;
 use azwi_tests::jwt;
 use azwi_tests::namespace::As;
 use serde_json::Value;
@@ -19,7 +20,6 @@ const TOKEN_FILE: &str = "azure-identity-token";
 const RESOURCE: &str = "https://management.azure.com";
 /// Something that nobody has asked for yet.
 const OTHER_RESOURCE: &str = "https://vault.azure.net";
-const METADATA: &str = "Metadata: true";
 /// "No matching federated identity record found for presented assertion subject".
 const SUBJECT_MISMATCH: u64 = 700_213;
 
@@ -129,10 +129,10 @@ pub(crate) fn plain_http(tell: &Narrator, cast: &Cast) -> anyhow::Result<()> {
     tell.say(&format!("GET {}", token_url(RESOURCE)));
     tell.fact("with header", format!("{METADATA} → {}", answer.status_line()));
     ensure!(answer.status == 200, "the body is {}", answer.body);
-    for (name, value) in answer.body.as_object().context("the body is no JSON object")? {
+    for (name, value) in answer.json().as_object().context("the body is no JSON object")? {
         tell.fact(name, shortened(&plain(value), 60));
     }
-    ensure!(*field(&answer.body, "token_type") == "Bearer", "it is no bearer token");
+    ensure!(answer.field("token_type") == "Bearer", "it is no bearer token");
     let refused = Request::send(cast, RESOURCE, &[])?.answer()?;
     tell.fact("without it", format!("{}, as the real metadata service says: {}", refused.status_line(), refused.body));
     ensure!(refused.status == 400, "it was not refused");
