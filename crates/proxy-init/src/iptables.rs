@@ -96,10 +96,31 @@ impl Nat {
 /// something points at cannot go.
 fn clearance(listing: &str) -> Vec<String> {
     let is_ours = |chain: &str| chain == OUTPUT || chain == REDIRECT;
-    let points_at_ours = |rule: &&str| rule.split(' ').any(is_ours);
-    let rules = listing.lines().filter_map(|line| line.strip_prefix("-A ")).filter(points_at_ours);
+    let is_in_ours = |rule: &str| rule.split(' ').next().is_some_and(is_ours);
+    let rules = listing.lines().filter_map(|line| line.strip_prefix("-A "));
+    let rules = rules.filter(|rule| is_in_ours(rule) || target(rule).as_deref().is_some_and(is_ours));
     let chains = listing.lines().filter_map(|line| line.strip_prefix("-N ")).filter(|chain| is_ours(chain));
     rules.map(|rule| format!("-D {rule}")).chain(chains.map(|chain| format!("-X {chain}"))).collect()
+}
+
+/// Where a rule sends what it matches: the word after `-j` or `-g`, but for other people's texts.
+fn target(rule: &str) -> Option<String> {
+    let rule = unquoted(rule);
+    let mut words = rule.split(' ');
+    words.find(|word| ["-j", "-g"].contains(word))?;
+    words.next().map(str::to_owned)
+}
+
+/// Without what stands in quotes, such as comments; iptables puts a backslash before a quote inside.
+fn unquoted(rule: &str) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    let is_outside = |letter: &char| {
+        let is_quote = *letter == '"' && !escaped;
+        escaped = *letter == '\\' && !escaped;
+        inside ^= is_quote;
+        !inside && !is_quote
+    };
+    rule.chars().filter(is_outside).collect()
 }
 
 fn cannot_run(error: &(dyn StdError + 'static)) -> Error {
@@ -122,22 +143,36 @@ mod tests {
 
     #[test]
     fn what_is_ours_goes_jumps_before_chains_and_nothing_else() {
-        let listing = "\
+        let listing = r#"
 -P OUTPUT ACCEPT
 -N AZWI_PROXY_OUTPUT
 -N AZWI_PROXY_REDIRECT
 -N ISTIO_OUTPUT
 -A OUTPUT -p tcp -j ISTIO_OUTPUT
 -A OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT
+-A OUTPUT -m comment --comment "by \"us\" -j" -g AZWI_PROXY_OUTPUT
 -A AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT
-";
+-A AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-ports 8000
+"#;
         let expected = [
             "-D OUTPUT -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j AZWI_PROXY_OUTPUT",
+            r#"-D OUTPUT -m comment --comment "by \"us\" -j" -g AZWI_PROXY_OUTPUT"#,
             "-D AZWI_PROXY_OUTPUT -j AZWI_PROXY_REDIRECT",
+            "-D AZWI_PROXY_REDIRECT -p tcp -j REDIRECT --to-ports 8000",
             "-X AZWI_PROXY_OUTPUT",
             "-X AZWI_PROXY_REDIRECT",
         ];
         assert_eq!(clearance(listing), expected);
+    }
+
+    #[test]
+    fn other_peoples_rules_may_mention_our_chains() {
+        let listing = r#"
+-A OUTPUT -p tcp -m comment --comment AZWI_PROXY_OUTPUT -j RETURN
+-A OUTPUT -p tcp -m comment --comment "before -j AZWI_PROXY_OUTPUT comes" -j RETURN
+-A OUTPUT -j LOG --log-prefix "-j AZWI_PROXY_OUTPUT "
+"#;
+        assert_eq!(clearance(listing), Vec::<String>::new());
     }
 
     #[test]
