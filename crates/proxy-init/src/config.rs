@@ -41,19 +41,15 @@ Exit codes: 0 the redirect is in force and verified; 1 it could not be set up or
 impl Flags {
     /// Also understands long flags with one dash, as programs written in Go do (`-proxy-port=8000`).
     pub(crate) fn parse_from_args(args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(args.map(with_two_dashes))
+        Self::try_parse_from(args.map(go_style))
     }
 }
 
-fn with_two_dashes(argument: OsString) -> OsString {
-    let text = argument.as_encoded_bytes();
-    let is_go_style = text.len() > 2 && text.starts_with(b"-") && !text.starts_with(b"--");
-    if !is_go_style {
-        return argument;
+fn go_style(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => format!("-{text}").into(),
+        _ => argument,
     }
-    let mut dashed = OsString::from("-");
-    dashed.push(&argument);
-    dashed
 }
 
 /// Who installs the rules.
@@ -202,6 +198,8 @@ fn choice(text: &str) -> Result<Choice, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     const ROOT: u32 = 0;
@@ -249,6 +247,12 @@ mod tests {
     #[test]
     fn long_flags_may_have_one_dash_as_in_go() {
         assert_eq!(plan(&["-proxy-port=8002", "-proxy-uid", "7"], &[]).proxy_uid, 7);
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_left_as_it_is() {
+        let argument = OsString::from_vec(b"-proxy-port=\xff".to_vec());
+        assert_eq!(go_style(argument.clone()), argument);
     }
 
     #[test]
