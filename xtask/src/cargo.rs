@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The programs that the stage plays with, and the stage's own.
-const PROGRAMS: [&str; 11] = [
+/// What cargo is asked for to have the programs that the stage plays with, and the stage's own.
+const BUILD_PROGRAMS: [&str; 11] = [
     "build",
     "-p",
     "azwi-proxy",
@@ -19,6 +19,9 @@ const PROGRAMS: [&str; 11] = [
     "-p",
     "azwi-tests",
 ];
+
+/// Where system programs lie.
+const SYSTEM_PROGRAMS: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
 /// The workspace's root.
 pub(crate) fn root() -> &'static Path {
@@ -41,18 +44,44 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
 /// `PATH` and the directories of system programs, such as iptables, which an ordinary user's often lacks.
 #[expect(clippy::disallowed_methods, reason = "to hand it on to what is run, not to be configured by it")]
 pub(crate) fn search_path() -> OsString {
-    let mut path = env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    with_system_programs(env::var_os("PATH"))
+}
+
+/// An empty `PATH` counts as none: each of its empty entries would mean the current directory.
+fn with_system_programs(path: Option<OsString>) -> OsString {
+    let mut path = path.filter(|path| !path.is_empty()).map_or_else(OsString::new, |mut path| {
+        path.push(":");
+        path
+    });
+    path.push(SYSTEM_PROGRAMS);
     path
 }
 
 /// Builds all programs that the tests and the demo run.
 pub(crate) fn build_programs() -> Result<(), String> {
-    cargo(&PROGRAMS)
+    cargo(&BUILD_PROGRAMS)
 }
 
 /// Where the program `name` lies once it is built: beside this one, whatever the target directory.
 pub(crate) fn program(name: &str) -> Result<PathBuf, String> {
     let this = env::current_exe().map_err(|error| format!("cannot tell where the target directory is: {error}"))?;
     Ok(this.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_programs_come_after_those_of_the_path() {
+        let path = with_system_programs(Some("/usr/bin:/bin".into()));
+        assert_eq!(path, "/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin");
+    }
+
+    #[test]
+    fn without_a_path_nothing_is_looked_up_in_the_current_directory() {
+        for none in [None, Some(OsString::new())] {
+            assert_eq!(with_system_programs(none), SYSTEM_PROGRAMS);
+        }
+    }
 }
