@@ -3,7 +3,7 @@
 //! Read at every exchange, since kubelet rotates it; never cached, never printed. Its claims are decoded without
 //! verification, for logs and readiness only: Entra is the one that verifies.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,10 @@ impl AssertionFile {
     }
 
     fn read_bounded(&self) -> io::Result<Vec<u8>> {
+        // Opening a pipe would wait for its other end.
+        if !fs::metadata(&self.0)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
         let mut bytes = Vec::new();
         File::open(&self.0)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -125,8 +129,6 @@ impl std::fmt::Display for Audience {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     /// Header `{}`, claims iss=i sub=s aud=[a] exp=9, no signature.

@@ -42,16 +42,16 @@ impl AuthorityHost {
     /// # Errors
     /// [`AuthorityError`] that says what would be right.
     pub fn parse(value: &str, loopback_http: LoopbackHttp) -> Result<Self, AuthorityError> {
-        let url = Url::parse(value).map_err(|_| AuthorityError::Url(value.to_owned()))?;
+        let url = Url::parse(value).map_err(|_| AuthorityError::Url(shown(value)))?;
         match url.scheme() {
             "https" => {}
             "http" if loopback_http == LoopbackHttp::Allowed && is_loopback(&url) => {}
-            _ => return Err(AuthorityError::Scheme(value.to_owned())),
+            _ => return Err(AuthorityError::Scheme(shown(value))),
         }
         let plain =
             url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
         if !plain {
-            return Err(AuthorityError::NotABase(value.to_owned()));
+            return Err(AuthorityError::NotABase(shown(value)));
         }
         Ok(Self(url))
     }
@@ -69,6 +69,11 @@ impl fmt::Display for AuthorityHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
+}
+
+/// The value for an error's text, without the password that should not be in it.
+fn shown(value: &str) -> String {
+    value.rsplit_once('@').map_or_else(|| value.to_owned(), |(_user, rest)| format!("[redacted]@{rest}"))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -117,10 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn user_names_queries_and_fragments_are_refused() {
-        for url in ["https://u@login.microsoftonline.com", "https://a.example/?x=1", "https://a.example/#x"] {
+    fn queries_and_fragments_are_refused() {
+        for url in ["https://a.example/?x=1", "https://a.example/#x"] {
             assert_eq!(AuthorityHost::parse(url, LoopbackHttp::Refused), Err(AuthorityError::NotABase(url.to_owned())));
         }
         assert!(matches!(AuthorityHost::parse("login", LoopbackHttp::Refused), Err(AuthorityError::Url(_))));
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for url in ["https://user:hunter2@login.example", "http://user:hunter2@login.example", "user:hunter2@login"] {
+            let error = AuthorityHost::parse(url, LoopbackHttp::Refused).unwrap_err().to_string();
+            assert!(error.contains("@login") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -21,6 +21,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest answer that is read, in bytes; tokens with many groups stay under 32 KiB.
 const MAX_ANSWER: usize = 256 * 1024;
 
+/// Whether `HTTPS_PROXY` may hold this: what is no URL would be ignored without a word.
+pub fn is_proxy_url(value: &str) -> bool {
+    reqwest::Proxy::all(value).is_ok()
+}
+
 /// The HTTP client could not be built.
 #[derive(Debug, Error)]
 #[error("the HTTP client for Entra cannot be built: {0}")]
@@ -92,7 +97,12 @@ impl Exchanger {
             .send()
             .await
             .map_err(transport)?;
-        read(response).await
+        read(response).await.map_err(|mut error| {
+            if let ExchangeError::Refused(refusal) = &mut error {
+                refusal.redact(assertion.expose());
+            }
+            error
+        })
     }
 }
 

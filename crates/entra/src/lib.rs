@@ -17,7 +17,7 @@ mod trust;
 
 pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
 pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
-pub use exchange::{ConnectError, ExchangeError, Exchanger};
+pub use exchange::{ConnectError, ExchangeError, Exchanger, is_proxy_url};
 pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
 pub use scope::{Scope, ScopeError};

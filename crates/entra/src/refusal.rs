@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::taxonomy::{Class, classify};
 
@@ -28,30 +28,39 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorResponse {
-    error: String,
-    error_description: String,
-    error_codes: Vec<u64>,
-    timestamp: Option<String>,
-    trace_id: Option<String>,
-    correlation_id: Option<String>,
-}
+/// Longest text that is kept of a field, in bytes; Entra's own stay below 2 KiB.
+const MAX_TEXT: usize = 2048;
+/// Most codes that are kept; Entra sends one.
+const MAX_CODES: usize = 16;
+/// Shorter parts of an assertion give nothing away, and might occur by chance.
+const SHORTEST_SECRET: usize = 16;
 
 impl Refusal {
-    /// Reads an answer that was not a success. A body that is not Entra's JSON (a gateway's page) leaves the status.
+    /// Reads an answer that was not a success, field by field: what is not as it should be is left out. A body that is
+    /// not Entra's JSON (a gateway's page) leaves the status.
     pub(crate) fn from_response(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
-        let response: ErrorResponse = serde_json::from_slice(body).unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name| body.get(name).and_then(Value::as_str).map(clip);
         Self {
             status,
-            error: response.error,
-            description: response.error_description,
-            error_codes: response.error_codes,
-            timestamp: response.timestamp,
-            trace_id: response.trace_id,
-            correlation_id: response.correlation_id,
+            error: text("error").unwrap_or_default(),
+            description: text("error_description").unwrap_or_default(),
+            error_codes: codes(body.get("error_codes")),
+            timestamp: text("timestamp"),
+            trace_id: text("trace_id"),
+            correlation_id: text("correlation_id"),
             retry_after,
+        }
+    }
+
+    /// Blackens what an authority or a gateway echoes of the assertion it was sent.
+    pub(crate) fn redact(&mut self, assertion: &str) {
+        let optional = [&mut self.timestamp, &mut self.trace_id, &mut self.correlation_id];
+        let texts = [&mut self.error, &mut self.description].into_iter().chain(optional.into_iter().flatten());
+        for text in texts {
+            for part in assertion.split('.').filter(|part| part.len() >= SHORTEST_SECRET) {
+                *text = text.replace(part, "[redacted]");
+            }
         }
     }
 
@@ -69,6 +78,20 @@ impl fmt::Display for Refusal {
             f.write_str(&self.description)
         }
     }
+}
+
+/// Codes as numbers; some gateways make strings of them.
+fn codes(field: Option<&Value>) -> Vec<u64> {
+    let number = |code: &Value| code.as_u64().or_else(|| code.as_str()?.parse().ok());
+    field.and_then(Value::as_array).into_iter().flatten().filter_map(number).take(MAX_CODES).collect()
+}
+
+fn clip(text: &str) -> String {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// `Retry-After` as seconds or as an HTTP date (RFC 9110 §10.2.3), relative to `now`.
@@ -98,6 +121,31 @@ mod tests {
         let refusal = Refusal::from_response(502, None, b"<html>Bad Gateway</html>");
         assert_eq!(refusal.class(), Class::Transient);
         assert_eq!(refusal.to_string(), "Entra answered HTTP 502 without saying why");
+    }
+
+    #[test]
+    fn fields_of_another_shape_are_left_out_and_the_rest_is_kept() {
+        let body = br#"{"error":"invalid_client","error_description":null,"error_codes":["7000112"],"trace_id":7}"#;
+        let refusal = Refusal::from_response(401, None, body);
+        assert_eq!((refusal.error.as_str(), refusal.error_codes.as_slice()), ("invalid_client", &[7_000_112][..]));
+        assert_eq!((refusal.description.as_str(), refusal.trace_id), ("", None));
+    }
+
+    #[test]
+    fn an_echoed_assertion_is_blackened_whole_or_in_parts() {
+        let assertion = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+        let body = format!(r#"{{"error_description":"you sent {assertion}","trace_id":"c2lnbmF0dXJlLXNpZ25hdHVyZQ"}}"#);
+        let mut refusal = Refusal::from_response(401, None, body.as_bytes());
+        refusal.redact(assertion);
+        assert_eq!(refusal.description, "you sent [redacted].[redacted].[redacted]");
+        assert_eq!(refusal.trace_id.as_deref(), Some("[redacted]"));
+    }
+
+    #[test]
+    fn an_endless_text_is_clipped_between_characters() {
+        let body = format!(r#"{{"error_description":"{}"}}"#, "é€".repeat(2000));
+        let refusal = Refusal::from_response(401, None, body.as_bytes());
+        assert!((MAX_TEXT - 3..=MAX_TEXT).contains(&refusal.description.len()));
     }
 
     #[test]

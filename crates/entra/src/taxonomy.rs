@@ -86,8 +86,10 @@ pub fn classify(codes: &[u64], error: &str, status: u16) -> Class {
         (Some(&(_, class)), _, _) => class,
         (None, "invalid_resource" | "invalid_scope", _) => Request,
         (None, _, 429) => Throttled,
-        (None, "temporarily_unavailable" | "server_error", _) | (None, _, 408 | 500..) => Transient,
-        (None, _, _) => Permanent,
+        (None, "temporarily_unavailable" | "server_error", _) | (None, _, 408) => Transient,
+        (None, _, 400..=499) => Permanent,
+        // A gateway's answer, not Entra's: redirects among them, which are not followed.
+        (None, _, _) => Transient,
     }
 }
 
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn without_a_known_code_or_error_the_status_decides() {
         assert_eq!(classify(&[], "", 429), Throttled);
-        for status in [408, 500, 502, 503, 504] {
+        for status in [302, 307, 408, 500, 502, 503, 504] {
             assert_eq!(classify(&[], "", status), Transient);
         }
         assert_eq!(classify(&[], "invalid_client", 401), Permanent);

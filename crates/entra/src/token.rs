@@ -10,6 +10,8 @@ use crate::Secret;
 
 /// How far back a token is taken to be valid when it does not say: Entra sets `nbf` five minutes before the issue.
 const NOT_BEFORE_SKEW: u64 = 300;
+/// Longest lifetime that is believed, in seconds: a week. Entra's longest is 28 hours.
+const MAX_LIFETIME: u64 = 7 * 24 * 3600;
 
 /// An access token and its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +55,14 @@ impl AccessToken {
         }
         let claims: TokenClaims =
             jsonwebtoken::dangerous::insecure_decode_claims(&response.access_token).unwrap_or_default();
+        let expires_in = response.expires_in.min(MAX_LIFETIME);
+        let latest = now.saturating_add(MAX_LIFETIME);
+        let believable = |time: &u64| (now.saturating_sub(MAX_LIFETIME)..=latest).contains(time);
         Some(Self {
-            expires_in: Duration::from_secs(response.expires_in),
-            expires_on: claims.exp.unwrap_or_else(|| now.saturating_add(response.expires_in)),
-            not_before: claims.nbf.unwrap_or_else(|| now.saturating_sub(NOT_BEFORE_SKEW)),
-            ext_expires_in: response.ext_expires_in.unwrap_or(0).max(response.expires_in),
+            expires_in: Duration::from_secs(expires_in),
+            expires_on: claims.exp.filter(believable).unwrap_or(now.saturating_add(expires_in)),
+            not_before: claims.nbf.filter(believable).unwrap_or(now.saturating_sub(NOT_BEFORE_SKEW)),
+            ext_expires_in: response.ext_expires_in.unwrap_or(0).clamp(expires_in, MAX_LIFETIME),
             refresh_in: response.refresh_in.filter(|&seconds| seconds > 0).map(Duration::from_secs),
             secret: Secret::new(response.access_token),
         })
@@ -93,6 +98,14 @@ mod tests {
     fn refresh_in_is_kept_when_entra_says_so() {
         let token = read(r#"{"expires_in":86399,"refresh_in":43199,"access_token":"t"}"#).unwrap();
         assert_eq!(token.refresh_in, Some(Duration::from_secs(43199)));
+    }
+
+    #[test]
+    fn times_beyond_belief_are_cut_to_a_week() {
+        // {"exp":18446744073709551615}
+        let token = read(r#"{"expires_in":18446744073709551615,"ext_expires_in":18446744073709551615,"access_token":"e30.eyJleHAiOjE4NDQ2NzQ0MDczNzA5NTUxNjE1fQ.x"}"#).unwrap();
+        assert_eq!((token.expires_in.as_secs(), token.ext_expires_in), (MAX_LIFETIME, MAX_LIFETIME));
+        assert_eq!(token.expires_on, NOW + MAX_LIFETIME);
     }
 
     #[test]

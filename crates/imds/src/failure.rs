@@ -109,7 +109,7 @@ impl FailureStatus {
 impl Failure {
     /// The complete answer.
     pub fn response(&self) -> Response<Vec<u8>> {
-        let mut response = response::json(self.status.code(), self.body());
+        let mut response = response::text(self.status.code(), self.body());
         if let Some(delay) = self.status.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
         }

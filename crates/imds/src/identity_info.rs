@@ -9,5 +9,5 @@ pub fn identity_info(tenant_id: &str) -> Response<Vec<u8>> {
     let mut body = String::from(r#"{"tenantId":""#);
     json::push_escaped(&mut body, tenant_id);
     body.push_str(r#""}"#);
-    response::json(StatusCode::OK, body)
+    response::text(StatusCode::OK, body)
 }

@@ -81,7 +81,7 @@ impl Rejection {
 
     /// The complete answer: `{"error":…,"error_description":…}` as IMDS words it.
     pub fn response(&self) -> Response<Vec<u8>> {
-        let mut response = response::json(self.status(), self.body());
+        let mut response = response::text(self.status(), self.body());
         if *self == Self::MethodNotAllowed {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
         }

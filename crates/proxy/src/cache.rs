@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::key::{Identity, Key};
 use crate::slot::{Shared, Slot};
 
-/// Most tokens kept. An idle one makes room; the next request for it fetches it anew.
+/// Most tokens kept. The one unused for longest makes room; the next request for it fetches it anew.
 const MAX_TOKENS: u64 = 2048;
 /// Most identities whose first use is remembered.
 const MAX_IDENTITIES: u64 = 1024;
@@ -23,7 +24,8 @@ pub(crate) struct TokenCache {
 impl TokenCache {
     /// An empty cache.
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { slots: Cache::new(MAX_TOKENS), first_uses: Cache::new(MAX_IDENTITIES), shared: Arc::new(shared) }
+        let slots = Cache::builder().max_capacity(MAX_TOKENS).eviction_policy(EvictionPolicy::lru()).build();
+        Self { slots, first_uses: Cache::new(MAX_IDENTITIES), shared: Arc::new(shared) }
     }
 
     /// The place of `key`, new if need be.
@@ -35,7 +37,7 @@ impl TokenCache {
     }
 
     fn new_slot(&self, key: Key) -> Slot {
-        let now = self.shared.clock.now().monotonic;
+        let now = self.shared.now();
         let first_use = self.first_uses.get_with(Arc::clone(&key.identity), || now);
         Slot::new(key, first_use, Arc::clone(&self.shared))
     }

@@ -1,11 +1,13 @@
 //! What the operator wants: a pure function of the arguments and of what surrounds the process.
 //!
 //! Values are kept as text until all of them are known, so that every mistake is reported at once, each naming its flag
-//! or variable and what would be right. An empty variable counts as unset, as Kubernetes manifests often have them.
+//! or variable and what would be right. An empty value counts as absent, as Kubernetes manifests often have them and as
+//! the Go webhook's `--log-level=` is.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tracing::level_filters::LevelFilter;
 const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 const MAX_GRACE_SECONDS: u64 = 3600;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+const MIN_PATIENCE_SECONDS: u64 = 1;
 const MAX_PATIENCE_SECONDS: u64 = 600;
 
 /// Speaks the Azure Instance Metadata Service to the app and workload identity federation to Entra ID.
@@ -116,6 +119,8 @@ pub(crate) trait Surroundings {
     fn env(&self, name: &str) -> Option<String>;
     /// A file's content.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Whether something is there that is no regular file: a directory, a pipe.
+    fn is_no_file(&self, path: &Path) -> bool;
     /// Whether a path is there and is a directory.
     fn is_directory(&self, path: &Path) -> bool;
 }
@@ -160,6 +165,7 @@ impl Args {
         let allowed = values.flag("--allowed-client-ids", self.allowed_client_ids.as_deref(), client_ids);
         let header = values.flag("--metadata-header", self.metadata_header.as_deref(), metadata_header);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
+        values.check_libraries();
         Some(Config {
             port,
             log_level,
@@ -183,12 +189,23 @@ struct Values<'a, S> {
 
 impl<S: Surroundings> Values<'_, S> {
     fn flag<T>(&mut self, name: &str, value: Option<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        value.and_then(|value| parse(value).map_err(|why| self.problems.push(format!("{name}: {why}"))).ok())
+        let value = value.filter(|value| !value.is_empty())?;
+        parse(value).map_err(|why| self.problems.push(format!("{name}: {why}"))).ok()
     }
 
     fn env<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let value = self.surroundings.env(name).filter(|value| !value.is_empty());
+        let value = self.surroundings.env(name);
         self.flag(name, value.as_deref(), parse)
+    }
+
+    /// Variables that libraries read for themselves, and ignore without a word when they make no sense.
+    fn check_libraries(&mut self) {
+        let surroundings = self.surroundings;
+        self.env("SSL_CERT_FILE", |value| ca_bundle(value, surroundings));
+        self.env("SSL_CERT_DIR", |value| directories(value, surroundings));
+        for name in ["HTTPS_PROXY", "https_proxy"] {
+            self.env(name, proxy_url);
+        }
     }
 
     fn env_or<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -210,23 +227,25 @@ fn port(value: &str) -> Result<u16, String> {
     port.ok_or_else(|| format!("{value:?} is not a port from 1 to 65535"))
 }
 
-fn seconds(value: &str, most: u64) -> Result<Duration, String> {
-    let seconds = value.parse().ok().filter(|&seconds: &u64| seconds <= most);
-    seconds.map(Duration::from_secs).ok_or_else(|| format!("{value:?} is not a number of seconds from 0 to {most}"))
+fn seconds(value: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
+    let seconds = value.parse().ok().filter(|seconds| range.contains(seconds));
+    let (least, most) = range.into_inner();
+    let why = || format!("{value:?} is not a number of seconds from {least} to {most}");
+    seconds.map(Duration::from_secs).ok_or_else(why)
 }
 
 fn grace(value: &str) -> Result<Duration, String> {
-    seconds(value, MAX_GRACE_SECONDS)
+    seconds(value, 0..=MAX_GRACE_SECONDS)
 }
 
 fn patience(value: &str) -> Result<Duration, String> {
-    seconds(value, MAX_PATIENCE_SECONDS)
+    seconds(value, MIN_PATIENCE_SECONDS..=MAX_PATIENCE_SECONDS)
 }
 
-/// kubelet may write the file later, but a directory never becomes one.
+/// kubelet may write the file later, but what is something else never becomes one.
 fn assertion_file(value: &str, surroundings: &impl Surroundings) -> Result<AssertionFile, String> {
-    if surroundings.is_directory(Path::new(value)) {
-        return Err(format!("{value} is a directory, not the service account token file in it"));
+    if surroundings.is_no_file(Path::new(value)) {
+        return Err(format!("{value} is no file; the service account token is one, perhaps in that directory"));
     }
     Ok(AssertionFile::new(value))
 }
@@ -236,10 +255,9 @@ fn ca_bundle(value: &str, surroundings: &impl Surroundings) -> Result<CaBundle, 
     CaBundle::from_pem(&pem).map_err(|error| format!("{value} {error}"))
 }
 
-/// The webhook injects an empty `--log-level=` when it has none itself.
 fn log_level(value: &str) -> Result<LevelFilter, String> {
     match value {
-        "" | "info" => Ok(LevelFilter::INFO),
+        "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" | "all" => Ok(LevelFilter::TRACE),
         _ => Err(format!("{value:?} is not one of info, debug, trace, all")),
@@ -251,7 +269,21 @@ fn client_id(value: &str) -> Result<ClientId, String> {
 }
 
 fn client_ids(value: &str) -> Result<HashSet<ClientId>, String> {
-    value.split(',').map(|id| client_id(id.trim())).collect()
+    let (ids, problems): (Vec<_>, Vec<_>) = value.split(',').map(|id| client_id(id.trim())).partition(Result::is_ok);
+    if problems.is_empty() {
+        return Ok(ids.into_iter().flatten().collect());
+    }
+    Err(problems.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
+}
+
+fn directories(value: &str, surroundings: &impl Surroundings) -> Result<(), String> {
+    let stranger = value.split(':').find(|path| !surroundings.is_directory(Path::new(path)));
+    stranger.map_or(Ok(()), |path| Err(format!("{path} is no directory")))
+}
+
+/// The value may hold a password, so it is not repeated.
+fn proxy_url(value: &str) -> Result<(), String> {
+    if azwi_entra::is_proxy_url(value) { Ok(()) } else { Err("not a URL such as http://proxy.example:3128".to_owned()) }
 }
 
 fn metadata_header(value: &str) -> Result<MetadataHeader, String> {
@@ -276,6 +308,10 @@ mod tests {
 
         fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
             Err(io::ErrorKind::NotFound.into())
+        }
+
+        fn is_no_file(&self, path: &Path) -> bool {
+            path == Path::new("/directory")
         }
 
         fn is_directory(&self, path: &Path) -> bool {
@@ -334,10 +370,10 @@ mod tests {
     fn every_mistake_is_reported_and_names_what_would_be_right() {
         let args = [
             "--proxy-port=70000",
-            "--probe-timeout=1h",
+            "--probe-timeout=0",
             "--log-level=loud",
             "--propagation-grace=-1",
-            "--allowed-client-ids=app",
+            "--allowed-client-ids=app,other",
             "--metadata-header=maybe",
             "--ca-file=/missing",
         ];
@@ -346,25 +382,32 @@ mod tests {
             ("AZURE_TENANT_ID", "my tenant"),
             ("AZURE_CLIENT_ID", "app"),
             ("AZURE_FEDERATED_TOKEN_FILE", "/directory"),
+            ("SSL_CERT_FILE", "/missing"),
+            ("SSL_CERT_DIR", "/directory:/missing"),
+            ("HTTPS_PROXY", "http://user:hunter2@:::"),
         ];
         let problems = command(&args, env).unwrap_err();
         for (name, hint) in [
             ("--proxy-port", "1 to 65535"),
-            ("--probe-timeout", "seconds"),
+            ("--probe-timeout", "1 to 600"),
             ("--log-level", "info, debug, trace, all"),
             ("--propagation-grace", "0 to 3600"),
-            ("--allowed-client-ids", "GUID"),
+            ("--allowed-client-ids", "\"other\" is not a GUID"),
             ("--metadata-header", "required, ignore"),
             ("--ca-file", "/missing cannot be read"),
             ("AZURE_AUTHORITY_HOST", "https://"),
             ("AZURE_TENANT_ID", "domain name"),
             ("AZURE_CLIENT_ID", "GUID"),
             ("AZURE_FEDERATED_TOKEN_FILE", "directory"),
+            ("SSL_CERT_FILE", "/missing cannot be read"),
+            ("SSL_CERT_DIR", "/missing is no directory"),
+            ("HTTPS_PROXY", "http://proxy.example:3128"),
         ] {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 11);
+        assert_eq!(problems.len(), 14);
+        assert!(!problems.join("").contains("hunter2"));
     }
 
     #[test]

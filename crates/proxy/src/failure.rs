@@ -19,7 +19,7 @@ const ASSERTION_BUDGET: Duration = Duration::from_secs(2);
 const ASSERTION_POLL: Duration = Duration::from_millis(100);
 /// Between tries while a new federated credential may still be propagating.
 const PROPAGATION_DELAY: Duration = Duration::from_millis(2500);
-/// Between tries while Entra finds the assertion stale.
+/// Until the next try after Entra has refused the assertion itself: the app's next request may find a repaired file.
 const STALE_DELAY: Duration = Duration::from_secs(1);
 /// What Entra is spared after throttling without a Retry-After.
 const THROTTLED_DELAY: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Failed {
     /// The answer to an app at `now`.
     pub(crate) fn answer(&self, now: Instant) -> Failure {
         let wait = self.retry_at.saturating_duration_since(now).as_secs_f64().ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most an hour, never negative")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes at most, never negative")]
         let wait = wait as u64;
         let status = match self.reply {
             Reply::BadRequest => FailureStatus::BadRequest,
@@ -120,6 +120,26 @@ pub(crate) fn out_of_time(last: Option<&Failed>) -> Failure {
         error: "temporarily_unavailable".to_owned(),
         description: format!("Entra has not answered yet; the exchange goes on, ask again.{reason}"),
         details: last.and_then(|failed| failed.details.clone()),
+    }
+}
+
+/// The answer when this app's other requests leave no room.
+pub(crate) fn overloaded() -> Failure {
+    Failure {
+        status: FailureStatus::TooManyRequests { retry_after: RetryAfter::new(1) },
+        error: "temporarily_unavailable".to_owned(),
+        description: "Too many tokens are being fetched at once.".to_owned(),
+        details: None,
+    }
+}
+
+/// The answer when the sidecar is told to end before Entra has answered.
+pub(crate) fn draining() -> Failure {
+    Failure {
+        status: FailureStatus::Unavailable { retry_after: RetryAfter::new(1) },
+        error: "temporarily_unavailable".to_owned(),
+        description: "The sidecar is being ended; ask its successor.".to_owned(),
+        details: None,
     }
 }
 
@@ -148,8 +168,7 @@ fn refused(refusal: &Refusal, circumstances: Circumstances, backoff: Duration) -
         Class::Request => Rule(Reply::BadRequest, Duration::ZERO, remembered()),
         Class::Propagating if circumstances.in_grace => Rule(Reply::Unavailable(10), BUDGET, PROPAGATION_DELAY),
         Class::Propagating | Class::Permanent => Rule(Reply::Forbidden, Duration::ZERO, remembered()),
-        Class::StaleAssertion => Rule(Reply::Unavailable(5), BUDGET, STALE_DELAY),
-        // Final for this request, but a repaired file must be noticed at once.
+        Class::StaleAssertion => Rule(Reply::Unavailable(5), Duration::ZERO, STALE_DELAY),
         Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, STALE_DELAY),
         Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, asked_for.unwrap_or(backoff)),
         Class::Transient => Rule(Reply::Unavailable(2), BUDGET, asked_for.unwrap_or(backoff)),

@@ -17,6 +17,12 @@ const REFRESH_JITTER: f64 = 0.05;
 /// A token with less than this left is of no use to an app; shorter for short-lived tokens.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// SDKs take a token with less than this left for expired and ask again at once; only where it is a small part of the
+/// whole lifetime.
+const COMFORT: Duration = Duration::from_mins(5);
+/// Shortest lifetime of which [`COMFORT`] is a small part.
+const LONG_LIFETIME: Duration = Duration::from_mins(10);
+
 /// The life of one token on this node's clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetime {
@@ -41,6 +47,11 @@ impl Lifetime {
     /// Whether the token may still be handed out.
     pub(crate) fn is_usable(&self, now: Now) -> bool {
         self.remaining(now) > MARGIN.min(self.length / 10)
+    }
+
+    /// Whether apps will be content with the token; if not, one try to get a newer one is due first.
+    pub(crate) fn is_comfortable(&self, now: Now) -> bool {
+        self.is_usable(now) && (self.length <= LONG_LIFETIME || self.remaining(now) > COMFORT)
     }
 
     /// Whether a newer token should be fetched while this one is served.
@@ -104,6 +115,15 @@ mod tests {
         let life = Lifetime::new(born(), HOUR, None);
         assert!(life.is_usable(later(life.born, 3539, 3539)));
         assert!(!life.is_usable(later(life.born, 3540, 3540)));
+    }
+
+    #[test]
+    fn five_minutes_are_too_few_unless_the_token_is_short_lived() {
+        let life = Lifetime::new(born(), HOUR, None);
+        assert!(life.is_comfortable(later(life.born, 3299, 3299)));
+        assert!(!life.is_comfortable(later(life.born, 3300, 3300)));
+        let life = Lifetime::new(born(), LONG_LIFETIME, None);
+        assert!(life.is_comfortable(later(life.born, 539, 539)));
     }
 
     #[test]

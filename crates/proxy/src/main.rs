@@ -23,9 +23,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use azwi_entra::{Exchanger, TrustRoots};
 use azwi_imds::Policy;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
@@ -83,20 +83,30 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Serve(config) => {
             logging::start(config.log_level);
-            runtime.block_on(serve(*config)).map_or_else(
-                |error| {
-                    tracing::error!(error = format!("{error:#}"), "ended");
-                    ExitCode::from(FAILED)
-                },
-                |()| ExitCode::SUCCESS,
-            )
+            runtime.block_on(serve(*config))
         }
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config) -> ExitCode {
     let port = config.port;
-    let listener = server::bind(port).await.with_context(|| format!("--proxy-port: 127.0.0.1:{port} is not free"))?;
+    let listener = match server::bind(port).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "--proxy-port: 127.0.0.1:{port} is not free");
+            return ExitCode::from(FAILED);
+        }
+    };
+    match run_until_told(listener, config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            ExitCode::from(INTERNAL)
+        }
+    }
+}
+
+async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -124,7 +134,7 @@ fn app(config: Config) -> anyhow::Result<App> {
     let exchanger = Exchanger::new(config.authority, roots)?;
     let tokens = config.assertion.clone().map(|assertion| {
         let source = Arc::new(Federation::new(exchanger, assertion));
-        TokenCache::new(Shared { source, clock: Arc::clone(&clock), grace: config.grace })
+        TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))
     });
     Ok(App {
         policy: Policy { metadata_header: config.metadata_header },
@@ -141,11 +151,15 @@ struct Process;
 impl Surroundings for Process {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     fn env(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn is_no_file(&self, path: &Path) -> bool {
+        path.exists() && !path.is_file()
     }
 
     fn is_directory(&self, path: &Path) -> bool {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::service::{Answering, App};
+use crate::service::{Answer, Answering, App, draining};
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
@@ -30,8 +30,10 @@ const MAX_HEAD: usize = 16 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failed accept (out of file descriptors): spinning would not free any.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long answers under way may take once the sidecar was told to end.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long answers under way may take once the sidecar was told to end; then they become 503.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(4500);
+/// How long writing those may take.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Takes the port on loopback.
 ///
@@ -41,25 +43,40 @@ pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
 }
 
+/// How far the end has come, as connections see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Answers under way are finished, no new ones begun.
+    Draining,
+    /// Whoever still waits is told to ask elsewhere.
+    Farewell,
+}
+
 /// Serves until `shutdown` completes, then finishes the answers under way for at most five seconds.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
-    let (drain, draining) = watch::channel(());
+    let (phase, watcher) = watch::channel(Phase::Serving);
     let room = Arc::new(Semaphore::new(max_connections()));
     let mut shutdown = pin!(shutdown);
     loop {
-        tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => break,
-            Some((stream, permit)) = accept(&listener, &room) => {
-                tokio::spawn(connection(stream, Arc::clone(&app), draining.clone(), permit));
-            }
+            accepted = accept(&listener, &room) => accepted,
+        };
+        if let Some((stream, permit)) = accepted {
+            tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), permit));
         }
     }
     drop(listener);
-    drop(draining);
+    drop(watcher);
     tracing::info!("draining");
-    drain.send_replace(());
-    if timeout(DRAIN_TIMEOUT, drain.closed()).await.is_err() {
-        tracing::warn!(seconds = DRAIN_TIMEOUT.as_secs(), "some answers were not finished in time");
+    phase.send_replace(Phase::Draining);
+    if timeout(DRAIN_TIMEOUT, phase.closed()).await.is_ok() {
+        return;
+    }
+    phase.send_replace(Phase::Farewell);
+    if timeout(FAREWELL_TIMEOUT, phase.closed()).await.is_err() {
+        tracing::warn!("some connections were not finished in time");
     }
 }
 
@@ -85,25 +102,26 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
     }
 }
 
-/// One connection until it ends, fails or is drained. The permit and the receiver mark it as alive.
+/// One connection until it ends, fails or is drained. The permit and the watcher mark it as alive.
 async fn connection(
     stream: TcpStream,
     app: Arc<App>,
-    mut draining: watch::Receiver<()>,
+    mut phase: watch::Receiver<Phase>,
     _permit: OwnedSemaphorePermit,
 ) {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
+    let farewell = phase.clone();
     let service = service_fn(move |request| {
-        let answering: Answering = app.answer(&request);
-        async move { Ok::<_, Infallible>(answering.await) }
+        let answering = app.answer(&request);
+        finish(answering, farewell.clone())
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        _ = draining.changed() => {
+        () = reached(Phase::Draining, &mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -111,4 +129,22 @@ async fn connection(
     if let Err(error) = result {
         tracing::debug!(%error, "connection ended early");
     }
+}
+
+/// The answer, or a farewell if that comes first.
+async fn finish(answering: Answering, mut phase: watch::Receiver<Phase>) -> Result<Answer, Infallible> {
+    let later = match answering {
+        Answering::Now(answer) => return Ok(answer),
+        Answering::Later(later) => later,
+    };
+    tokio::select! {
+        answer = later => Ok(answer),
+        () = reached(Phase::Farewell, &mut phase) => Ok(draining()),
+    }
+}
+
+/// Completes when the end has come that far.
+async fn reached(wanted: Phase, phase: &mut watch::Receiver<Phase>) {
+    // An error means that the server itself is gone, which is the end too.
+    drop(phase.wait_for(|phase| *phase >= wanted).await);
 }

@@ -6,20 +6,20 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use azwi_imds::{Failure, Policy, Rejection, TokenRequest};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::cache::TokenCache;
 use crate::clock::Clock;
-use crate::failure::misconfigured;
+use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
 use crate::key::Key;
 use crate::readiness::{self, Readiness};
+use crate::slot::Demand;
 
 /// What hyper writes.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -42,13 +42,13 @@ impl App {
     /// Answers a request, at once where that is possible.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Answering {
         if request.uri().path() == "/readyz" {
-            return Answering::Now(Some(self.readyz(request.method())));
+            return Answering::Now(self.readyz(request.method()));
         }
         let uri = request.uri();
         let parsed = azwi_imds::parse(request.method(), uri.path(), uri.query(), request.headers(), &self.policy);
         match parsed {
             Ok(azwi_imds::Request::Token(request)) => self.token(request),
-            Ok(azwi_imds::Request::IdentityInfo) => Answering::Now(Some(self.identity_info())),
+            Ok(azwi_imds::Request::IdentityInfo) => Answering::Now(self.identity_info()),
             Err(rejection) => reject(rejection),
         }
     }
@@ -66,12 +66,11 @@ impl App {
             Ok(key) => tokens.slot(key),
             Err(_) => return reject(Rejection::MalformedResource),
         };
-        if request.bypass_cache {
-            return Answering::Later(Box::pin(async move { from_outcome(slot.wait_for_new().await) }));
-        }
-        match slot.ready() {
-            Some(body) => Answering::Now(Some(token(body))),
-            None => Answering::Later(Box::pin(async move { from_outcome(slot.wait().await) })),
+        let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
+        let body = if demand == Demand::Any { slot.ready() } else { None };
+        match body {
+            Some(body) => Answering::Now(token(body)),
+            None => Answering::Later(Box::pin(async move { from_outcome(slot.wait(demand).await) })),
         }
     }
 
@@ -88,33 +87,29 @@ impl App {
         }
         let reasons = self.readiness.reasons(self.clock.now().unix);
         if reasons.is_empty() {
-            return plain(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"ok"));
+            let mut answer = Response::new(Full::from("ok"));
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            return answer;
         }
         let body = readiness::render(&reasons);
-        plain(StatusCode::SERVICE_UNAVAILABLE, "application/json; charset=utf-8", body.into())
+        azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, body.len(), Full::from(body))
     }
 }
 
 /// An answer that is there, or one that is waited for.
 pub(crate) enum Answering {
-    /// Taken by the first poll.
-    Now(Option<Answer>),
-    /// Waits for an exchange.
+    /// At once.
+    Now(Answer),
+    /// After an exchange.
     Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
 }
 
-impl Future for Answering {
-    type Output = Answer;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        match self.get_mut() {
-            Self::Now(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Self::Later(answer) => answer.as_mut().poll(context),
-        }
-    }
+/// The answer to whoever still waits when the sidecar ends.
+pub(crate) fn draining() -> Answer {
+    full(failure::draining().response())
 }
 
-fn from_outcome(outcome: Result<Bytes, Failure>) -> Answer {
+fn from_outcome(outcome: Result<Bytes, Box<Failure>>) -> Answer {
     match outcome {
         Ok(body) => token(body),
         Err(failure) => full(failure.response()),
@@ -122,26 +117,17 @@ fn from_outcome(outcome: Result<Bytes, Failure>) -> Answer {
 }
 
 fn token(body: Bytes) -> Answer {
-    plain(StatusCode::OK, "application/json; charset=utf-8", body)
+    azwi_imds::json(StatusCode::OK, body.len(), Full::new(body))
 }
 
 fn reject(rejection: Rejection) -> Answering {
     tracing::debug!(%rejection, "request rejected");
-    Answering::Now(Some(full(rejection.response())))
+    Answering::Now(full(rejection.response()))
 }
 
 fn refuse(failure: &Failure) -> Answering {
     tracing::error!(description = failure.description, "token refused");
-    Answering::Now(Some(full(failure.response())))
-}
-
-fn plain(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let length = HeaderValue::from(body.len());
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(CONTENT_LENGTH, length);
-    answer
+    Answering::Now(full(failure.response()))
 }
 
 fn full(response: Response<Vec<u8>>) -> Answer {

@@ -11,18 +11,20 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use azwi_entra::AccessToken;
 use azwi_imds::{Failure, TokenAnswer, TokenBody};
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::clock::{Clock, Now};
-use crate::failure::{BUDGET, Circumstances, Failed, out_of_time};
+use crate::failure::{BUDGET, Circumstances, Failed, out_of_time, overloaded};
 use crate::key::Key;
 use crate::lifetime::Lifetime;
 use crate::source::TokenSource;
 
 /// Longest first attempt: short enough that a second one fits into a request's budget when the first one hangs.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
+/// Attempts under way at once for keys without a token.
+const MAX_COLD_ATTEMPTS: usize = 64;
 /// How often `bypass_cache=true` may cause an exchange: the app must not get its pod throttled.
 const BYPASS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest later attempt: patient with an Entra that is slow rather than gone.
@@ -31,11 +33,25 @@ const LATER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What all slots share.
 pub(crate) struct Shared {
     /// Where tokens come from.
-    pub source: Arc<dyn TokenSource>,
+    source: Arc<dyn TokenSource>,
     /// What time it is.
-    pub clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     /// How long an identity counts as new.
-    pub grace: Duration,
+    grace: Duration,
+    /// Room for attempts for keys without a token: an app that asks for a thousand resources waits for itself.
+    cold_attempts: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// What slots need, and room for their attempts.
+    pub(crate) fn new(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, grace: Duration) -> Self {
+        Self { source, clock, grace, cold_attempts: Arc::new(Semaphore::new(MAX_COLD_ATTEMPTS)) }
+    }
+
+    /// The present moment on the monotonic clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now().monotonic
+    }
 }
 
 /// A token and its rendering for the current second.
@@ -90,13 +106,39 @@ type Outcome = Result<Arc<Token>, Arc<Failed>>;
 struct Progress {
     attempt: Option<watch::Receiver<Option<Outcome>>>,
     failed: Option<Arc<Failed>>,
-    wake: Option<AbortHandle>,
+    alarm: Option<AbortHandle>,
 }
 
-/// What a request without a usable token can do.
+impl Progress {
+    fn step(&self, now: Instant) -> Step {
+        // An attempt whose sender is gone can never finish.
+        if let Some(attempt) = self.attempt.as_ref().filter(|attempt| attempt.has_changed().is_ok()) {
+            return Step::Await(attempt.clone());
+        }
+        match self.failed.as_ref().filter(|failed| now < failed.retry_at) {
+            Some(failed) => Step::Held(Arc::clone(failed)),
+            None => Step::Free,
+        }
+    }
+}
+
+/// How the next token comes.
 enum Step {
+    /// An attempt is under way.
     Await(watch::Receiver<Option<Outcome>>),
+    /// It is too early after a failure.
     Held(Arc<Failed>),
+    /// Nothing hinders an attempt.
+    Free,
+}
+
+/// Which token a request is content with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// One that will do for a while.
+    Any,
+    /// One fetched for this request, or seconds before it.
+    New,
 }
 
 /// The place of one key.
@@ -114,77 +156,117 @@ impl Slot {
         Self { key, first_use, shared, current: ArcSwapOption::empty(), progress: Mutex::default() }
     }
 
-    /// The answer, if a usable token is there. Starts a refresh when one is due, without waiting for it.
+    /// The answer, if a token is there that any app is content with. Starts a refresh when one is due, without waiting.
     pub(crate) fn ready(self: &Arc<Self>) -> Option<Bytes> {
         let now = self.shared.clock.now();
         let current = self.current.load();
-        let token = current.as_ref().filter(|token| token.life.is_usable(now))?;
+        let token = current.as_ref().filter(|token| token.life.is_comfortable(now))?;
         if token.life.is_refresh_due(now) {
-            self.join_or_start(now.monotonic);
+            self.refresh(now.monotonic);
         }
         Some(token.hand_out(now))
     }
 
-    /// The answer, waiting for it as long as a request may.
-    pub(crate) async fn wait(self: Arc<Self>) -> Result<Bytes, Failure> {
-        let started = self.shared.clock.now().monotonic;
+    /// The answer, waiting for it as long as a request may. A token that is still valid is handed out where no better
+    /// one can be had.
+    pub(crate) async fn wait(self: Arc<Self>, demand: Demand) -> Result<Bytes, Box<Failure>> {
+        let started = self.now().monotonic;
+        let deadline = started + BUDGET;
         let mut last: Option<Arc<Failed>> = None;
         loop {
-            if let Some(answer) = self.ready() {
-                return Ok(answer);
+            if let Some(token) = self.usable().filter(|token| self.satisfies(demand, token)) {
+                return Ok(token.hand_out(self.now()));
             }
-            let failed = match self.join_or_start(self.shared.clock.now().monotonic) {
+            let failed = match self.step() {
                 Step::Held(failed) => failed,
-                Step::Await(attempt) => match timeout_at(started + BUDGET, outcome(attempt)).await {
-                    Ok(Some(Ok(token))) => return Ok(token.hand_out(self.shared.clock.now())),
+                Step::Free => match self.admit(deadline).await {
+                    Some(permit) => {
+                        self.start(permit);
+                        continue;
+                    }
+                    None => return self.last_resort(overloaded),
+                },
+                Step::Await(attempt) => match timeout_at(deadline, outcome(attempt)).await {
+                    Ok(Some(Ok(token))) => return Ok(token.hand_out(self.now())),
                     Ok(Some(Err(failed))) => failed,
                     Ok(None) => continue,
-                    Err(_) => return Err(out_of_time(last.as_deref())),
+                    Err(_) => return self.last_resort(|| out_of_time(last.as_deref())),
                 },
             };
             failed.told.store(true, Ordering::Relaxed);
-            if failed.budget.is_zero() || failed.retry_at > started + failed.budget {
-                return Err(failed.answer(self.shared.clock.now().monotonic));
+            let is_hopeless = failed.budget.is_zero() || failed.retry_at > started + failed.budget;
+            if is_hopeless || self.usable().is_some() {
+                return self.last_resort(|| failed.answer(self.now().monotonic));
             }
             sleep_until(failed.retry_at).await;
             last = Some(failed);
         }
     }
 
-    /// As [`Self::wait`], but with a token fetched for this request, unless the present one is only seconds old or a
-    /// newer one cannot be had.
-    pub(crate) async fn wait_for_new(self: Arc<Self>) -> Result<Bytes, Failure> {
-        let now = self.shared.clock.now();
-        let is_new = self.current.load().as_ref().is_some_and(|token| token.life.age(now) < BYPASS_INTERVAL);
-        if !is_new
-            && let Step::Await(attempt) = self.join_or_start(now.monotonic)
-            && let Ok(Some(Ok(token))) = timeout_at(now.monotonic + BUDGET, outcome(attempt)).await
-        {
-            return Ok(token.hand_out(self.shared.clock.now()));
-        }
-        self.wait().await
+    fn now(&self) -> Now {
+        self.shared.clock.now()
     }
 
-    /// Joins the attempt under way, or starts one unless it is too early after a failure.
-    fn join_or_start(self: &Arc<Self>, now: Instant) -> Step {
-        let mut progress = self.progress();
-        // An attempt whose sender is gone can never finish.
-        if let Some(attempt) = progress.attempt.as_ref().filter(|attempt| attempt.has_changed().is_ok()) {
-            return Step::Await(attempt.clone());
+    fn usable(&self) -> Option<Arc<Token>> {
+        self.current.load_full().filter(|token| token.life.is_usable(self.now()))
+    }
+
+    fn satisfies(&self, demand: Demand, token: &Token) -> bool {
+        match demand {
+            Demand::Any => token.life.is_comfortable(self.now()),
+            Demand::New => token.life.age(self.now()) < BYPASS_INTERVAL,
         }
-        if let Some(failed) = progress.failed.as_ref().filter(|failed| now < failed.retry_at) {
-            return Step::Held(Arc::clone(failed));
+    }
+
+    /// The token that is still valid, else the failure.
+    fn last_resort(&self, failure: impl FnOnce() -> Failure) -> Result<Bytes, Box<Failure>> {
+        self.usable().map(|token| token.hand_out(self.now())).ok_or_else(|| Box::new(failure()))
+    }
+
+    fn step(&self) -> Step {
+        self.progress().step(self.now().monotonic)
+    }
+
+    /// Room for an attempt. A slot that serves a token needs none: there are only so many, and their apps come first.
+    async fn admit(&self, deadline: Instant) -> Option<Option<OwnedSemaphorePermit>> {
+        if self.usable().is_some() {
+            return Some(None);
+        }
+        let permit = timeout_at(deadline, Arc::clone(&self.shared.cold_attempts).acquire_owned()).await;
+        permit.ok()?.ok().map(Some)
+    }
+
+    /// Starts an attempt in the background, if nothing hinders it and there is room.
+    fn refresh(self: &Arc<Self>, now: Instant) {
+        if !matches!(self.progress().step(now), Step::Free) {
+            return;
+        }
+        if self.usable().is_some() {
+            self.start(None);
+        } else if let Ok(permit) = Arc::clone(&self.shared.cold_attempts).try_acquire_owned() {
+            self.start(Some(permit));
+        }
+    }
+
+    /// Starts an attempt, unless another request has done so meanwhile.
+    fn start(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) {
+        let mut progress = self.progress();
+        if !matches!(progress.step(self.now().monotonic), Step::Free) {
+            return;
         }
         let (sender, receiver) = watch::channel(None);
-        progress.attempt = Some(receiver.clone());
+        progress.attempt = Some(receiver);
         let timeout = if progress.failed.is_some() { LATER_TIMEOUT } else { FIRST_TIMEOUT };
-        tokio::spawn(Arc::clone(self).attempt(timeout, sender));
-        Step::Await(receiver)
+        let attempt = Arc::clone(self).attempt(timeout, sender);
+        tokio::spawn(async move {
+            attempt.await;
+            drop(permit);
+        });
     }
 
     async fn attempt(self: Arc<Self>, timeout: Duration, sender: watch::Sender<Option<Outcome>>) {
         let fetched = self.shared.source.fetch(&self.key, timeout).await;
-        let now = self.shared.clock.now();
+        let now = self.now();
         let mut progress = self.progress();
         let (outcome, wake_at) = match fetched {
             Ok(token) => {
@@ -212,15 +294,14 @@ impl Slot {
         Circumstances {
             now: now.monotonic,
             in_grace: now.monotonic < self.first_use + self.shared.grace,
-            has_token: self.current.load().as_ref().is_some_and(|token| token.life.is_usable(now)),
+            has_token: self.usable().is_some(),
             last_pause: last.map(|failed| failed.pause),
         }
     }
 
     /// Whether somebody has been given what is there now: the token, or else the failure.
     fn is_in_use(&self) -> bool {
-        let now = self.shared.clock.now();
-        match self.current.load().as_ref().filter(|token| token.life.is_usable(now)) {
+        match self.usable() {
             Some(token) => token.used.load(Ordering::Relaxed),
             None => self.progress().failed.as_ref().is_some_and(|failed| failed.told.load(Ordering::Relaxed)),
         }
@@ -233,7 +314,7 @@ impl Slot {
             sleep_until(at).await;
             wake(&slot);
         });
-        if let Some(previous) = progress.wake.replace(alarm.abort_handle()) {
+        if let Some(previous) = progress.alarm.replace(alarm.abort_handle()) {
             previous.abort();
         }
     }
@@ -247,7 +328,17 @@ fn wake(slot: &Weak<Slot>) {
     if let Some(slot) = slot.upgrade()
         && slot.is_in_use()
     {
-        slot.join_or_start(slot.shared.clock.now().monotonic);
+        slot.refresh(slot.now().monotonic);
+    }
+}
+
+impl Drop for Slot {
+    /// An evicted slot leaves no alarm behind.
+    fn drop(&mut self) {
+        let progress = self.progress.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(alarm) = progress.alarm.take() {
+            alarm.abort();
+        }
     }
 }
 

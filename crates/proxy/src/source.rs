@@ -2,16 +2,19 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use azwi_entra::{AccessToken, Assertion, AssertionError, AssertionFile, Class, ExchangeError, Exchanger, Refusal};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use crate::key::Key;
 
-/// Exchanges under way at once; an app that asks for a thousand resources waits, Entra is not flooded.
-const MAX_EXCHANGES: usize = 64;
+/// How long a refused assertion may take to be replaced: kubelet may be about to.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between looks at the file.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why an attempt brought no token.
 #[derive(Debug, Error)]
@@ -37,36 +40,51 @@ pub(crate) trait TokenSource: Send + Sync {
 pub(crate) struct Federation {
     exchanger: Exchanger,
     assertion: AssertionFile,
-    slots: Semaphore,
+    is_missing: AtomicBool,
 }
 
 impl Federation {
     /// Exchanges what stands in `assertion` through `exchanger`.
     pub(crate) fn new(exchanger: Exchanger, assertion: AssertionFile) -> Self {
-        Self { exchanger, assertion, slots: Semaphore::new(MAX_EXCHANGES) }
+        Self { exchanger, assertion, is_missing: AtomicBool::new(false) }
     }
 
     async fn attempt(&self, key: &Key, timeout: Duration) -> Result<AccessToken, FetchError> {
-        let _permit = self.slots.acquire().await;
-        let assertion = self.read(key)?;
+        let assertion = self.read()?;
         match self.exchange(key, &assertion, timeout).await {
             Err(ExchangeError::Refused(refusal)) if concerns_the_assertion(&refusal) => {
-                // kubelet may have rotated the file between our reading and Entra's answer.
-                let fresh = self.read(key)?;
-                if fresh == assertion {
-                    return Err(ExchangeError::Refused(refusal).into());
+                match self.replacement(&assertion).await? {
+                    Some(fresh) => Ok(self.exchange(key, &fresh, timeout).await?),
+                    None => Err(ExchangeError::Refused(refusal).into()),
                 }
-                Ok(self.exchange(key, &fresh, timeout).await?)
             }
             result => Ok(result?),
         }
     }
 
-    fn read(&self, key: &Key) -> Result<Assertion, AssertionError> {
-        self.assertion.read().inspect_err(|error| {
-            let client_id = key.identity.client.as_str();
-            tracing::warn!(client_id, resource = key.resource, %error, "no service account token to exchange");
-        })
+    /// The assertion that takes the place of a refused one, if it comes soon.
+    async fn replacement(&self, refused: &Assertion) -> Result<Option<Assertion>, AssertionError> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let fresh = self.read()?;
+            if fresh != *refused {
+                return Ok(Some(fresh));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(None)
+    }
+
+    /// Reads the file, and logs when it is gone and when it is back.
+    fn read(&self) -> Result<Assertion, AssertionError> {
+        let assertion = self.assertion.read();
+        let was_missing = self.is_missing.swap(assertion.is_err(), Ordering::Relaxed);
+        match &assertion {
+            Err(error) if !was_missing => tracing::error!(%error, "no service account token to exchange"),
+            Ok(_) if was_missing => tracing::info!("the service account token is there again"),
+            _ => {}
+        }
+        assertion
     }
 
     async fn exchange(

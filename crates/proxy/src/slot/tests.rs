@@ -58,7 +58,7 @@ impl Stage {
     fn new(latency: Duration, script: Vec<Result<AccessToken, FetchError>>, grace: Duration) -> Self {
         let entra = Arc::new(Entra { latency, script: Mutex::new(script.into()), attempts: AtomicUsize::new(0) });
         let clock = Arc::new(TestClock { start: Instant::now(), wall_offset: AtomicI64::new(0) });
-        let shared = Shared { source: Arc::clone(&entra) as _, clock: Arc::clone(&clock) as _, grace };
+        let shared = Shared::new(Arc::clone(&entra) as _, Arc::clone(&clock) as _, grace);
         let tenant = TenantId::parse("contoso.com").unwrap();
         let client = ClientId::parse("aaaaaaaa-0000-4000-8000-000000000000").unwrap();
         let key = Key::new(Arc::new(Identity { tenant, client }), "https://vault.azure.net".to_owned()).unwrap();
@@ -70,8 +70,15 @@ impl Stage {
         Self::new(Duration::from_millis(100), script, Duration::ZERO)
     }
 
-    async fn ask(&self) -> Result<String, Failure> {
-        let body = Arc::clone(&self.slot).wait().await?;
+    /// Another key, with the same Entra.
+    fn another_slot(&self, number: usize) -> Arc<Slot> {
+        let identity = Arc::clone(&self.slot.key.identity);
+        let key = Key::new(identity, format!("https://resource-{number}.example")).unwrap();
+        Arc::new(Slot::new(key, Instant::now(), Arc::clone(&self.slot.shared)))
+    }
+
+    async fn ask(&self) -> Result<String, Box<Failure>> {
+        let body = Arc::clone(&self.slot).wait(Demand::Any).await?;
         Ok(String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -94,6 +101,11 @@ fn token(seconds: u64, number: usize) -> Result<AccessToken, FetchError> {
         ext_expires_in: seconds,
         refresh_in: None,
     })
+}
+
+/// A token for which Entra itself says when to refresh it.
+fn refreshed_after(seconds: u64, token: Result<AccessToken, FetchError>) -> Result<AccessToken, FetchError> {
+    token.map(|token| AccessToken { refresh_in: Some(Duration::from_secs(seconds)), ..token })
 }
 
 fn transport() -> Result<AccessToken, FetchError> {
@@ -124,7 +136,7 @@ fn retry_after(failure: &Failure) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn two_hundred_requests_at_once_cause_one_exchange() {
     let stage = Stage::scripted(vec![]);
-    let requests: Vec<_> = (0..200).map(|_| tokio::spawn(Arc::clone(&stage.slot).wait())).collect();
+    let requests: Vec<_> = (0..200).map(|_| tokio::spawn(Arc::clone(&stage.slot).wait(Demand::Any))).collect();
     for request in requests {
         assert!(request.await.unwrap().is_ok());
     }
@@ -176,10 +188,10 @@ async fn a_token_that_nobody_was_given_is_not_refreshed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_after_the_due_time_is_answered_at_once_and_starts_the_refresh() {
-    let stage = Stage::scripted(vec![token(1000, 1), token(2000, 2), token(2000, 3)]);
+    let stage = Stage::scripted(vec![token(1000, 1), token(4000, 2), token(4000, 3)]);
     stage.ask().await.unwrap();
     // The second token came at about 800 s and was given to nobody, so it is still there when its refresh is due.
-    sleep(Duration::from_secs(2600)).await;
+    sleep(Duration::from_secs(4300)).await;
     assert!(stage.ready().unwrap().contains("token-2"));
     sleep(Duration::from_millis(200)).await;
     assert!(stage.ready().unwrap().contains("token-3"));
@@ -200,11 +212,34 @@ async fn a_failed_refresh_keeps_the_token_and_backs_off() {
     let stage = Stage::scripted(script);
     stage.ask().await.unwrap();
     // Up to one minute before the expiry, an app that asks each second gets the token that is there.
-    for _ in 0..3530 {
-        assert!(stage.slot.ready().is_some());
-        advance(Duration::from_secs(1)).await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3530) {
+        assert!(stage.ask().await.unwrap().contains("token-1"));
+        sleep(Duration::from_secs(1)).await;
     }
     assert!((10..150).contains(&stage.attempts()), "{} attempts", stage.attempts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_with_less_than_five_minutes_is_not_handed_out_while_a_newer_one_can_be_had() {
+    let stage = Stage::scripted(vec![refreshed_after(2880, token(3600, 1)), token(3600, 2), token(3600, 3)]);
+    stage.ask().await.unwrap();
+    // The second token came after 48 minutes and was given to nobody; it has three minutes left.
+    sleep(Duration::from_mins(48 + 57)).await;
+    assert!(stage.ready().is_none());
+    assert!(stage.ask().await.unwrap().contains("token-3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_with_less_than_five_minutes_is_handed_out_after_one_try_for_a_newer_one() {
+    let stage = Stage::scripted(vec![refreshed_after(2880, token(3600, 1)), token(3600, 2), transport(), transport()]);
+    stage.ask().await.unwrap();
+    sleep(Duration::from_mins(48 + 57)).await;
+    let started = Instant::now();
+    assert!(stage.ask().await.unwrap().contains("token-2"));
+    assert_eq!(started.elapsed(), Duration::from_millis(100));
+    assert!(stage.ask().await.unwrap().contains("token-2"));
+    assert_eq!(started.elapsed(), Duration::from_millis(100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -326,7 +361,7 @@ async fn bypassing_the_cache_fetches_once_in_ten_seconds() {
     stage.ask().await.unwrap();
     advance(Duration::from_secs(10)).await;
     for _ in 0..3 {
-        let body = Arc::clone(&stage.slot).wait_for_new().await.unwrap();
+        let body = Arc::clone(&stage.slot).wait(Demand::New).await.unwrap();
         assert!(String::from_utf8(body.to_vec()).unwrap().contains("token-2"));
     }
     assert_eq!(stage.attempts(), 2);
@@ -337,8 +372,51 @@ async fn bypassing_the_cache_falls_back_to_the_token_that_is_there() {
     let stage = Stage::scripted(vec![token(3600, 1), transport()]);
     stage.ask().await.unwrap();
     advance(Duration::from_secs(10)).await;
-    let body = Arc::clone(&stage.slot).wait_for_new().await.unwrap();
+    let body = Arc::clone(&stage.slot).wait(Demand::New).await.unwrap();
     assert!(String::from_utf8(body.to_vec()).unwrap().contains("token-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bypassing_the_cache_keeps_to_the_budget() {
+    let stage = Stage::new(Duration::from_mins(1), vec![], Duration::ZERO);
+    let started = Instant::now();
+    assert!(Arc::clone(&stage.slot).wait(Demand::New).await.is_err());
+    assert!(started.elapsed() <= BUDGET, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_beyond_the_room_for_attempts_are_told_to_come_back_and_leave_no_trace() {
+    let stage = Stage::new(Duration::from_mins(1), vec![], Duration::ZERO);
+    let slots: Vec<_> = (0..=MAX_COLD_ATTEMPTS).map(|number| stage.another_slot(number)).collect();
+    let waiting: Vec<_> = slots.into_iter().map(|slot| tokio::spawn(slot.wait(Demand::Any))).collect();
+    let mut last = None;
+    for answer in waiting {
+        last = Some(answer.await.unwrap().unwrap_err());
+    }
+    let failure = last.unwrap();
+    assert!(matches!(failure.status, FailureStatus::TooManyRequests { .. }), "{failure:?}");
+    assert_eq!(retry_after(&failure), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_needs_no_room() {
+    let stage = Stage::scripted(vec![token(1000, 1), token(1000, 2)]);
+    stage.ask().await.unwrap();
+    let _others = Arc::clone(&stage.slot.shared.cold_attempts).acquire_many_owned(64).await.unwrap();
+    sleep(Duration::from_secs(860)).await;
+    assert!(stage.ready().unwrap().contains("token-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evicted_key_leaves_nothing_behind() {
+    let stage = Stage::scripted(vec![]);
+    let slot = stage.another_slot(1);
+    Arc::clone(&slot).wait(Demand::Any).await.unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let with_alarm = tasks();
+    drop(slot);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), with_alarm - 1);
 }
 
 #[tokio::test(start_paused = true)]
