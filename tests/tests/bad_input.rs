@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use azwi_tests::binaries::binary;
 use azwi_tests::http::{Connection, METADATA};
 use azwi_tests::proxy::{Proxy, TOKEN};
@@ -59,7 +59,7 @@ fn all_mistakes_are_reported_at_once_each_with_its_name_and_what_would_be_right(
 
 #[test]
 fn ports_out_of_range_are_refused() -> Result<()> {
-    for port in ["0", "70000", "-1", "http", ""] {
+    for port in ["0", "70000", "-1", "http"] {
         assert!(usage_error(&[], &[&format!("--proxy-port={port}")])?.starts_with("--proxy-port: "), "{port}");
     }
     Ok(())
@@ -164,10 +164,12 @@ fn idle_connections(count: u64, proxy: &Proxy) -> Result<Vec<Connection>> {
 fn a_thousand_idle_connections_do_not_keep_others_waiting() -> Result<()> {
     let mut stage = Stage::new()?;
     assert_eq!(stage.token()?.status, 200);
-    let idle = idle_connections(1000, &stage.proxy)?;
-    let started = Instant::now();
+    let mut idle = idle_connections(1000, &stage.proxy)?;
     assert_eq!(stage.token()?.status, 200);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    // Nobody had to be sent away for that, as is done after ten seconds.
+    for connection in &mut idle {
+        assert!(connection.is_open()?);
+    }
     drop(idle);
     stage.proxy.terminate()?;
     stage.proxy.wait()?;
@@ -207,5 +209,43 @@ fn where_files_are_few_connections_leave_room_for_the_exchange() -> Result<()> {
     let response = good.response()?;
     assert_eq!(response.status, 200, "{}", response.body);
     drop(idle);
+    Ok(())
+}
+
+#[test]
+fn a_failed_accept_is_survived() -> Result<()> {
+    let stage = Stage::new()?;
+    let pid = stage.proxy.pid().to_string();
+    let limit = |files: u64| {
+        let status = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:")]).status();
+        anyhow::ensure!(status?.success(), "prlimit --nofile={files}:");
+        Ok(())
+    };
+    let before = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // Fewer than are open already: the next connection cannot be accepted.
+    limit(3)?;
+    let mut unlucky = stage.proxy.connect()?;
+    stage.proxy.log.wait_for(&[("message", "a connection could not be accepted")]).context("no accept failed")?;
+    limit(before.0)?;
+    unlucky.request("GET", "/readyz", &[])?;
+    assert_eq!(unlucky.response()?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_pipe_instead_of_the_token_file_is_refused() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let pipe = directory.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU)?;
+    let stderr = usage_error(&[("AZURE_FEDERATED_TOKEN_FILE", &pipe.to_string_lossy())], &[])?;
+    assert!(stderr.contains("is no file"), "{stderr}");
+    Ok(())
+}
+
+#[test]
+fn variables_that_libraries_would_ignore_in_silence_are_checked() -> Result<()> {
+    for (name, value) in [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent"), ("HTTPS_PROXY", ":::")] {
+        assert!(usage_error(&[(name, value)], &[])?.starts_with(name), "{name}");
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! How the sidecar reaches Entra: trust, proxies, protocol versions, redirects.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 
@@ -9,17 +9,40 @@ use azwi_tests::proxy::Proxy;
 use azwi_tests::stage::{DEMO, RESOURCE, Stage};
 
 /// A server that answers one connection with `answer` and tells the first line it was sent.
-fn one_answer(answer: &'static str) -> Result<(u16, thread::JoinHandle<io::Result<String>>)> {
+fn one_answer(answer: impl Into<String>) -> Result<(u16, thread::JoinHandle<io::Result<String>>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
+    let answer = answer.into();
     let served = thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;
         let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line)?;
+        let mut request = BufReader::new(&stream);
+        request.read_line(&mut line)?;
+        read_rest(&mut request)?;
         stream.write_all(answer.as_bytes())?;
         Ok(line)
     });
     Ok((port, served))
+}
+
+/// Headers and body, so that closing does not reset the connection under the answer.
+fn read_rest(request: &mut impl BufRead) -> io::Result<()> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
+        if line.trim().is_empty() {
+            return request.read_exact(&mut vec![0; length]);
+        }
+    }
+}
+
+/// An answer of an authority, over plain HTTP.
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// A sidecar with a token file, whose authority is `authority`.
@@ -106,10 +129,57 @@ fn redirects_are_not_followed() -> Result<()> {
     let (port, served) = one_answer(answer)?;
     let authority = format!("http://127.0.0.1:{port}");
     let proxy = sidecar(&stage, &authority, &[], &["--insecure-loopback-authority"])?;
-    let response = proxy.token(RESOURCE)?;
-    assert_eq!((response.status, response.header("Retry-After")), (403, None), "{}", response.body);
-    assert!(response.field("error_description").contains("307"), "{}", response.body);
+    // A gateway's answer, not a refusal; the retries find nobody.
+    assert_eq!(proxy.token(RESOURCE)?.status, 503);
     let tenant = stage.entra.tenant();
     assert_eq!(served.join().expect("a thread")?.trim(), format!("POST /{tenant}/oauth2/v2.0/token HTTP/1.1"));
+    Ok(())
+}
+
+#[test]
+fn entra_over_http_1_1_is_fine_too() -> Result<()> {
+    let stage = Stage::new()?;
+    let body = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"opaque"}"#;
+    let (port, served) = one_answer(http("200 OK", body))?;
+    let authority = format!("http://127.0.0.1:{port}");
+    let proxy = sidecar(&stage, &authority, &[], &["--insecure-loopback-authority"])?;
+    let response = proxy.token(RESOURCE)?;
+    assert_eq!((response.status, response.field("access_token").as_str()), (200, "opaque"), "{}", response.body);
+    served.join().expect("a thread")?;
+    Ok(())
+}
+
+#[test]
+fn lifetimes_beyond_belief_are_cut_and_break_nothing() -> Result<()> {
+    let stage = Stage::new()?;
+    let body = r#"{"expires_in":18446744073709551615,"refresh_in":18446744073709551615,"access_token":"opaque"}"#;
+    let (port, served) = one_answer(http("200 OK", body))?;
+    let authority = format!("http://127.0.0.1:{port}");
+    let proxy = sidecar(&stage, &authority, &[], &["--insecure-loopback-authority"])?;
+    let response = proxy.token(RESOURCE)?;
+    assert_eq!((response.status, response.field("ext_expires_in").as_str()), (200, "604800"), "{}", response.body);
+    assert_eq!(response.field("expires_on").len(), 10);
+    served.join().expect("a thread")?;
+    Ok(())
+}
+
+#[test]
+fn an_authority_that_echoes_the_assertion_gets_it_neither_into_the_answer_nor_into_the_log() -> Result<()> {
+    let stage = Stage::new()?;
+    let assertion = std::fs::read_to_string(stage.token_file())?;
+    let body = format!(r#"{{"error":"invalid_request","error_description":"client_assertion={}"}}"#, assertion.trim());
+    let (port, served) = one_answer(http("400 Bad Request", &body))?;
+    let authority = format!("http://127.0.0.1:{port}");
+    let proxy = sidecar(&stage, &authority, &[], &["--insecure-loopback-authority"])?;
+    let response = proxy.token(RESOURCE)?;
+    assert_eq!(response.status, 403, "{}", response.body);
+    assert!(response.field("error_description").contains("[redacted]"), "{}", response.body);
+    proxy.terminate()?;
+    let log = proxy.log.whole();
+    assert!(log.contains("[redacted]"), "{log}");
+    for part in assertion.trim().split('.') {
+        assert!(!response.body.contains(part) && !log.contains(part), "{log}");
+    }
+    served.join().expect("a thread")?;
     Ok(())
 }
