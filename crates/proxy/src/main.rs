@@ -6,6 +6,7 @@
 mod cache;
 mod clock;
 mod config;
+mod connections;
 mod failure;
 mod identities;
 mod key;

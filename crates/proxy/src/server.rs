@@ -15,12 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::connections::{Connections, Guest, InTheWorks};
 use crate::service::{Answer, Answering, App, draining};
 
-/// Connections at once; further ones wait in the kernel's queue.
+/// Connections at once; a further one takes the place of an idle one.
 const MAX_CONNECTIONS: usize = 1024;
 /// File descriptors kept for the token file, for Entra and for the listener, however many clients connect.
 const RESERVED_FILES: usize = 64;
@@ -56,15 +57,15 @@ enum Phase {
 /// Serves until `shutdown` completes, then finishes the answers under way for at most five seconds.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let (phase, watcher) = watch::channel(Phase::Serving);
-    let room = Arc::new(Semaphore::new(max_connections()));
+    let connections = Connections::new(max_connections());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &connections) => accepted,
         };
-        if let Some((stream, permit)) = accepted {
-            tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), permit));
+        if let Some((stream, guest)) = accepted {
+            tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), guest));
         }
     }
     drop(listener);
@@ -89,11 +90,10 @@ fn max_connections() -> usize {
     files.saturating_sub(RESERVED_FILES).clamp(1, MAX_CONNECTIONS)
 }
 
-/// The next connection once there is room for it; `None` after a failure that was waited out.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+/// The next connection; `None` after a failure that was waited out.
+async fn accept(listener: &TcpListener, connections: &Arc<Connections>) -> Option<(TcpStream, Guest)> {
     match listener.accept().await {
-        Ok((stream, _peer)) => Some((stream, permit)),
+        Ok((stream, _peer)) => Some((stream, connections.admit().await)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             sleep(ACCEPT_PAUSE).await;
@@ -102,25 +102,22 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
     }
 }
 
-/// One connection until it ends, fails or is drained. The permit and the watcher mark it as alive.
-async fn connection(
-    stream: TcpStream,
-    app: Arc<App>,
-    mut phase: watch::Receiver<Phase>,
-    _permit: OwnedSemaphorePermit,
-) {
+/// One connection until it ends, fails, is drained or loses its place. The watcher marks it as alive.
+async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver<Phase>, guest: Guest) {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let farewell = phase.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(|request| {
+        let in_the_works = guest.request();
         let answering = app.answer(&request);
-        finish(answering, farewell.clone())
+        finish(answering, farewell.clone(), in_the_works)
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = guest.lost() => return tracing::debug!("an idle connection made way"),
         () = reached(Phase::Draining, &mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -132,7 +129,11 @@ async fn connection(
 }
 
 /// The answer, or a farewell if that comes first.
-async fn finish(answering: Answering, mut phase: watch::Receiver<Phase>) -> Result<Answer, Infallible> {
+async fn finish(
+    answering: Answering,
+    mut phase: watch::Receiver<Phase>,
+    _in_the_works: InTheWorks,
+) -> Result<Answer, Infallible> {
     let later = match answering {
         Answering::Now(answer) => return Ok(answer),
         Answering::Later(later) => later,
