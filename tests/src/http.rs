@@ -113,6 +113,22 @@ impl Connection {
         Response::read(&mut self.0)
     }
 
+    /// Whether the peer has neither ended the connection nor said anything so far.
+    ///
+    /// # Errors
+    /// If the connection was reset.
+    pub fn is_open(&mut self) -> anyhow::Result<bool> {
+        let stream = self.0.get_mut();
+        stream.set_nonblocking(true)?;
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        match peeked {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Waits until the peer ends the connection; whatever it still sends is returned.
     ///
     /// # Errors

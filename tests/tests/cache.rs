@@ -1,6 +1,5 @@
 //! How many exchanges reach Entra, and who waits for them.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -87,7 +86,9 @@ fn a_token_in_use_is_refreshed_before_it_expires() -> Result<()> {
 #[test]
 fn with_tokens_of_ten_seconds_and_a_slow_entra_no_request_fails_or_waits_after_the_first() -> Result<()> {
     let stage = Stage::new()?;
-    stage.entra.faults(r#"{"token_lifetime":10,"latency_ms":300}"#)?;
+    // Refreshed after five seconds and usable for nine: there is time, also on a busy machine, which may well take some
+    // itself to answer, but not as long as an exchange.
+    stage.entra.faults(r#"{"token_lifetime":10,"refresh_in":5,"latency_ms":1500}"#)?;
     let mut connection = stage.proxy.connect()?;
     let mut ask = || {
         let started = Instant::now();
@@ -99,7 +100,7 @@ fn with_tokens_of_ten_seconds_and_a_slow_entra_no_request_fails_or_waits_after_t
     while Instant::now() < until {
         let (status, took) = ask()?;
         assert_eq!(status, 200);
-        assert!(took < Duration::from_millis(250), "waited {took:?}: that is an exchange");
+        assert!(took < Duration::from_millis(1200), "waited {took:?}: that is an exchange");
     }
     assert!(stage.exchanges()? >= 2);
     Ok(())
@@ -121,8 +122,7 @@ fn one_hanging_exchange_does_not_hold_up_other_tokens() -> Result<()> {
 #[test]
 fn many_resources_at_once_are_fetched_in_parallel() -> Result<()> {
     let stage = Stage::new()?;
-    assert_eq!(stage.proxy.token("resource=https://graph.microsoft.com")?.status, 200);
-    stage.entra.faults(r#"{"latency_ms":500}"#)?;
+    stage.entra.faults(r#"{"latency_ms":2500}"#)?;
     let resources = [
         "https://vault.azure.net",
         "https://vault.azure.net/",
@@ -131,21 +131,19 @@ fn many_resources_at_once_are_fetched_in_parallel() -> Result<()> {
         "https://management.azure.com",
         "https://management.azure.com/",
     ];
-    let proxy = &stage.proxy;
-    let started = Instant::now();
-    thread::scope(|scope| {
-        let asked: Vec<_> = resources
-            .iter()
-            .map(|resource| scope.spawn(move || proxy.token(&format!("resource={resource}"))))
-            .collect();
-        for answer in asked {
-            let answer = answer.join().expect("a thread")?;
-            assert_eq!(answer.status, 200, "{}", answer.body);
-        }
-        anyhow::Ok(())
-    })?;
-    // One after the other would take three seconds.
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    let mut connections = Vec::new();
+    for resource in resources {
+        let mut connection = stage.proxy.connect()?;
+        connection.request("GET", &format!("{TOKEN}?resource={resource}"), &[METADATA])?;
+        connections.push(connection);
+    }
+    // Entra has all of them before it has answered one.
+    let counters = stage.entra.wait_for_exchanges(6)?;
+    assert_eq!((counters.exchanges, counters.succeeded), (6, 0));
+    for connection in &mut connections {
+        let response = connection.response()?;
+        assert_eq!(response.status, 200, "{}", response.body);
+    }
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! Start, readiness, probe, end.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +16,14 @@ use azwi_tests::stage::{RESOURCE, SUBJECT, Stage};
 fn probe(port: u16, args: &[&str]) -> Result<Output> {
     let mut command = Command::new(binary("azwi-proxy")?);
     Ok(command.env_clear().arg(format!("--proxy-port={port}")).arg("--probe").args(args).output()?)
+}
+
+/// Answers one request on a connection of its own, whatever it asks for.
+fn answer(listener: &TcpListener, status: &str) -> Result<()> {
+    let (mut connection, _) = listener.accept()?;
+    let head = BufReader::new(connection.try_clone()?).lines();
+    head.take_while(|line| line.as_ref().is_ok_and(|line| !line.is_empty())).for_each(drop);
+    Ok(write!(connection, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?)
 }
 
 /// The reasons that `/readyz` gives.
@@ -76,16 +87,14 @@ fn a_probe_of_a_ready_sidecar_exits_0() -> Result<()> {
 
 #[test]
 fn a_probe_keeps_asking_until_the_sidecar_is_ready() -> Result<()> {
-    let stage = Stage::new()?;
-    let token = fs::read(stage.token_file())?;
-    fs::remove_file(stage.token_file())?;
-    let mut command = Command::new(binary("azwi-proxy")?);
-    let mut probe = command.arg(format!("--proxy-port={}", stage.proxy.port())).arg("--probe").spawn()?;
-    // The probe cannot have succeeded yet: there is no token.
-    assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 503);
-    fs::write(stage.token_file(), token)?;
-    assert_eq!(probe.wait()?.code(), Some(0));
-    Ok(())
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let sidecar = thread::spawn(move || {
+        ["503 Service Unavailable", "200 OK"].into_iter().try_for_each(|status| answer(&listener, status))
+    });
+    // A probe that does not ask again has ended with 1 by now, and the listener still waits.
+    assert_eq!(probe(port, &[])?.status.code(), Some(0));
+    sidecar.join().expect("a thread")
 }
 
 #[test]
@@ -136,7 +145,7 @@ fn an_answer_under_way_is_finished_after_sigterm() -> Result<()> {
 }
 
 #[test]
-fn an_answer_that_never_comes_does_not_keep_the_sidecar_alive_for_more_than_five_seconds() -> Result<()> {
+fn whoever_still_waits_after_five_seconds_of_draining_is_told_to_ask_again() -> Result<()> {
     let mut stage = Stage::new()?;
     stage.entra.faults(r#"{"hang":true}"#)?;
     let mut connection = stage.proxy.connect()?;
@@ -144,6 +153,8 @@ fn an_answer_that_never_comes_does_not_keep_the_sidecar_alive_for_more_than_five
     stage.entra.wait_for_exchanges(1)?;
     let started = Instant::now();
     stage.proxy.terminate()?;
+    let response = connection.response()?;
+    assert_eq!((response.status, response.header("Retry-After")), (503, Some("1")), "{}", response.body);
     assert_eq!(stage.proxy.wait()?.code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
     Ok(())
