@@ -88,6 +88,27 @@ fn connections_land_on_the_proxys_port_except_the_proxys_own() {
 }
 
 #[test]
+fn other_ports_and_other_addresses_are_left_alone() {
+    let stage = Stage::new();
+    stage.redirect(&["--backend=iptables"]);
+    let _proxy = stage.listen("127.0.0.1:8000", "proxy");
+    for address in ["169.254.169.254:81", "127.0.0.2:80"] {
+        let _other = stage.listen(address, "other");
+        assert_eq!(who_answers(&stage.namespace, As::Uid(1000), address).unwrap(), "other", "{address}");
+    }
+}
+
+#[test]
+fn foreign_rules_that_only_mention_our_chains_stay_as_they_were() {
+    let stage = Stage::new();
+    let mention = "-A OUTPUT -m comment --comment AZWI_PROXY_OUTPUT -j RETURN";
+    stage.iptables(&format!("-t nat {mention}"));
+    stage.redirect(&["--backend=iptables"]);
+    stage.redirect(&["--backend=iptables"]);
+    assert_eq!(stage.rules().iter().filter(|rule| *rule == mention).count(), 1);
+}
+
+#[test]
 fn a_second_run_leaves_the_same_rules() {
     let stage = Stage::new();
     stage.redirect(&["--backend=iptables"]);
