@@ -12,7 +12,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
 fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
-    Ok(Command::new(binary("azwi-proxy")?).env_clear().envs(env.iter().copied()).args(args).output()?)
+    // A sidecar that starts where it should not would run for ever.
+    let mut command = Command::new("timeout");
+    command.arg("10").arg(binary("azwi-proxy")?).args(args);
+    command.env_clear().env("PATH", "/usr/bin:/bin").envs(env.iter().copied());
+    Ok(command.output()?)
 }
 
 /// Exit code 64, and what was said: bad values as log lines, bad flags as text.

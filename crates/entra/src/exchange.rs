@@ -37,9 +37,14 @@ pub enum ExchangeError {
     /// Entra answered, and said no.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// Entra could not be asked, or the answer got lost on the way; the text names the cause.
-    #[error("Entra cannot be reached: {0}")]
-    Transport(String),
+    /// Entra could not be asked, or the answer got lost on the way.
+    #[error("Entra at {authority} cannot be reached: {cause}")]
+    Transport {
+        /// The authority that was asked.
+        authority: String,
+        /// The chain of causes, on one line.
+        cause: String,
+    },
     /// A success status with something else than a token.
     #[error("Entra's answer (HTTP {0}) holds no token")]
     Malformed(u16),
@@ -96,40 +101,44 @@ impl Exchanger {
             .timeout(timeout)
             .send()
             .await
-            .map_err(transport)?;
-        read(response).await.map_err(|mut error| {
+            .map_err(|error| self.transport(error))?;
+        self.read(response).await.map_err(|mut error| {
             if let ExchangeError::Refused(refusal) = &mut error {
                 refusal.redact(assertion.expose());
             }
             error
         })
     }
-}
 
-async fn read(mut response: Response) -> Result<AccessToken, ExchangeError> {
-    let status = response.status();
-    let now = SystemTime::now();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| retry_after(value, now));
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(ExchangeError::Malformed(status.as_u16()));
+    async fn read(&self, mut response: Response) -> Result<AccessToken, ExchangeError> {
+        let status = response.status();
+        let now = SystemTime::now();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after(value, now));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(ExchangeError::Malformed(status.as_u16()));
+            }
+            body.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
+        if status.is_success() {
+            let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            return AccessToken::from_json(&body, now).ok_or(ExchangeError::Malformed(status.as_u16()));
+        }
+        Err(ExchangeError::Refused(Box::new(Refusal::from_response(status.as_u16(), retry_after, &body))))
     }
-    if status.is_success() {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        return AccessToken::from_json(&body, now).ok_or(ExchangeError::Malformed(status.as_u16()));
+
+    fn transport(&self, error: reqwest::Error) -> ExchangeError {
+        ExchangeError::Transport { authority: self.authority.to_string(), cause: causes(error) }
     }
-    Err(ExchangeError::Refused(Box::new(Refusal::from_response(status.as_u16(), retry_after, &body))))
 }
 
 /// The chain of causes on one line; reqwest's own text stops at the first.
-fn transport(error: reqwest::Error) -> ExchangeError {
+fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
     let mut cause = error.source();
@@ -141,5 +150,8 @@ fn transport(error: reqwest::Error) -> ExchangeError {
         }
         cause = next.source();
     }
-    ExchangeError::Transport(text)
+    if text.contains("UnknownIssuer") {
+        text.push_str(" (nobody trusted vouches for it; --ca-file or SSL_CERT_FILE name more certificate authorities)");
+    }
+    text
 }

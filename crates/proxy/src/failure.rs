@@ -35,6 +35,8 @@ const LONGEST_REFRESH_BACKOFF: Duration = Duration::from_secs(30);
 pub(crate) struct Circumstances {
     /// When the attempt ended.
     pub now: Instant,
+    /// The attempt's number.
+    pub number: u32,
     /// Whether the identity is so new that a missing federated credential may be propagation delay.
     pub in_grace: bool,
     /// Whether a valid token is being served meanwhile.
@@ -50,6 +52,8 @@ pub(crate) struct Failed {
     error: String,
     description: String,
     details: Option<EntraDetails>,
+    /// Which failure in a row this is.
+    pub number: u32,
     /// How long a request may wait for a better outcome: zero for final refusals.
     pub budget: Duration,
     /// The pause that was chosen.
@@ -85,6 +89,7 @@ impl Failed {
             error: error(reply, refusal),
             description: cause.to_string(),
             details: refusal.map(details),
+            number: circumstances.number,
             budget,
             pause,
             retry_at: circumstances.now + pause,

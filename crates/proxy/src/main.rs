@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use azwi_entra::{Exchanger, TrustRoots};
+use azwi_entra::{ClientId, Exchanger, TenantId, TrustRoots};
 use azwi_imds::Policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -116,11 +116,20 @@ async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result
             _ = interrupt.recv() => {}
         }
     };
+    tracing::info!(
+        address = %listener.local_addr()?,
+        authority = %config.authority,
+        tenant_id = config.tenant.as_ref().map(TenantId::as_str),
+        client_id = config.client.as_ref().map(ClientId::as_str),
+        token_file = config.assertion.as_ref().map(|file| tracing::field::display(file.path().display())),
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
     let app = app(config)?;
     for reason in app.readiness.reasons(app.clock.now().unix) {
         tracing::warn!(reason, "not ready");
     }
-    tracing::info!(address = %listener.local_addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!("listening");
     server::serve(listener, Arc::new(app), shutdown).await;
     tracing::info!("ended");
     Ok(())

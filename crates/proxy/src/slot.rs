@@ -19,7 +19,7 @@ use crate::clock::{Clock, Now};
 use crate::failure::{BUDGET, Circumstances, Failed, out_of_time, overloaded};
 use crate::key::Key;
 use crate::lifetime::Lifetime;
-use crate::source::TokenSource;
+use crate::source::{Attempt, TokenSource};
 
 /// Longest first attempt: short enough that a second one fits into a request's budget when the first one hangs.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
@@ -256,16 +256,19 @@ impl Slot {
         }
         let (sender, receiver) = watch::channel(None);
         progress.attempt = Some(receiver);
-        let timeout = if progress.failed.is_some() { LATER_TIMEOUT } else { FIRST_TIMEOUT };
-        let attempt = Arc::clone(self).attempt(timeout, sender);
+        let attempt = match &progress.failed {
+            Some(failed) => Attempt { number: failed.number.saturating_add(1), timeout: LATER_TIMEOUT },
+            None => Attempt { number: 1, timeout: FIRST_TIMEOUT },
+        };
+        let attempt = Arc::clone(self).attempt(attempt, sender);
         tokio::spawn(async move {
             attempt.await;
             drop(permit);
         });
     }
 
-    async fn attempt(self: Arc<Self>, timeout: Duration, sender: watch::Sender<Option<Outcome>>) {
-        let fetched = self.shared.source.fetch(&self.key, timeout).await;
+    async fn attempt(self: Arc<Self>, attempt: Attempt, sender: watch::Sender<Option<Outcome>>) {
+        let fetched = self.shared.source.fetch(&self.key, attempt).await;
         let now = self.now();
         let mut progress = self.progress();
         let (outcome, wake_at) = match fetched {
@@ -277,7 +280,7 @@ impl Slot {
                 (Ok(token), wake_at)
             }
             Err(error) => {
-                let circumstances = self.circumstances(now, progress.failed.as_deref());
+                let circumstances = self.circumstances(now, attempt.number, progress.failed.as_deref());
                 let failed = Arc::new(Failed::new(&error, circumstances));
                 progress.failed = Some(Arc::clone(&failed));
                 let wake_at = failed.retry_at;
@@ -290,9 +293,10 @@ impl Slot {
         sender.send_replace(Some(outcome));
     }
 
-    fn circumstances(&self, now: Now, last: Option<&Failed>) -> Circumstances {
+    fn circumstances(&self, now: Now, number: u32, last: Option<&Failed>) -> Circumstances {
         Circumstances {
             now: now.monotonic,
+            number,
             in_grace: now.monotonic < self.first_use + self.shared.grace,
             has_token: self.usable().is_some(),
             last_pause: last.map(|failed| failed.pause),

@@ -32,8 +32,17 @@ pub(crate) type Fetch<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Fetc
 
 /// Makes one attempt to get a token.
 pub(crate) trait TokenSource: Send + Sync {
-    /// Takes about `timeout` at most; logs what happened.
-    fn fetch<'a>(&'a self, key: &'a Key, timeout: Duration) -> Fetch<'a>;
+    /// Takes little more than the attempt's timeout; logs what happened.
+    fn fetch<'a>(&'a self, key: &'a Key, attempt: Attempt) -> Fetch<'a>;
+}
+
+/// One try of several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// Counts from 1, anew after each success.
+    pub number: u32,
+    /// How long Entra may take.
+    pub timeout: Duration,
 }
 
 /// Workload identity federation.
@@ -49,12 +58,12 @@ impl Federation {
         Self { exchanger, assertion, is_missing: AtomicBool::new(false) }
     }
 
-    async fn attempt(&self, key: &Key, timeout: Duration) -> Result<AccessToken, FetchError> {
+    async fn attempt(&self, key: &Key, attempt: Attempt) -> Result<AccessToken, FetchError> {
         let assertion = self.read()?;
-        match self.exchange(key, &assertion, timeout).await {
+        match self.exchange(key, &assertion, attempt).await {
             Err(ExchangeError::Refused(refusal)) if concerns_the_assertion(&refusal) => {
                 match self.replacement(&assertion).await? {
-                    Some(fresh) => Ok(self.exchange(key, &fresh, timeout).await?),
+                    Some(fresh) => Ok(self.exchange(key, &fresh, attempt).await?),
                     None => Err(ExchangeError::Refused(refusal).into()),
                 }
             }
@@ -91,19 +100,22 @@ impl Federation {
         &self,
         key: &Key,
         assertion: &Assertion,
-        timeout: Duration,
+        Attempt { number, timeout }: Attempt,
     ) -> Result<AccessToken, ExchangeError> {
         let started = Instant::now();
         let Key { identity, scope, .. } = key;
         let result = self.exchanger.exchange(&identity.tenant, &identity.client, scope, assertion, timeout).await;
-        log(key, assertion, &result, started.elapsed());
+        // Of many failures in a row the 1st, 2nd, 4th, 8th… tell enough.
+        if result.is_ok() || number.is_power_of_two() {
+            log(key, assertion, &result, number, started.elapsed());
+        }
         result
     }
 }
 
 impl TokenSource for Federation {
-    fn fetch<'a>(&'a self, key: &'a Key, timeout: Duration) -> Fetch<'a> {
-        Box::pin(self.attempt(key, timeout))
+    fn fetch<'a>(&'a self, key: &'a Key, attempt: Attempt) -> Fetch<'a> {
+        Box::pin(self.attempt(key, attempt))
     }
 }
 
@@ -112,7 +124,7 @@ fn concerns_the_assertion(refusal: &Refusal) -> bool {
 }
 
 /// One line an exchange: who asked for what with which assertion, and what Entra said.
-fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeError>, took: Duration) {
+fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeError>, attempt: u32, took: Duration) {
     let claims = assertion.claims();
     let issuer = claims.as_ref().map(|claims| claims.iss.as_str());
     let subject = claims.as_ref().map(|claims| claims.sub.as_str());
@@ -129,12 +141,13 @@ fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeEr
             issuer,
             subject,
             audience,
+            attempt,
             took_ms,
             expires_in = token.expires_in.as_secs(),
             "token exchanged"
         ),
         Err(ExchangeError::Refused(refusal)) => tracing::error!(
-            tenant_id, client_id, resource, issuer, subject, audience, took_ms,
+            tenant_id, client_id, resource, issuer, subject, audience, attempt, took_ms,
             status = refusal.status,
             error = refusal.error,
             aadsts = refusal.error_codes.first(),
@@ -145,7 +158,7 @@ fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeEr
             "token exchange refused"
         ),
         Err(error) => tracing::error!(
-            tenant_id, client_id, resource, issuer, subject, audience, took_ms, %error,
+            tenant_id, client_id, resource, issuer, subject, audience, attempt, took_ms, %error,
             "token exchange failed"
         ),
     }

@@ -35,7 +35,7 @@ struct Entra {
 }
 
 impl TokenSource for Entra {
-    fn fetch<'a>(&'a self, _: &'a Key, timeout: Duration) -> Fetch<'a> {
+    fn fetch<'a>(&'a self, _: &'a Key, Attempt { timeout, .. }: Attempt) -> Fetch<'a> {
         Box::pin(async move {
             let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
             sleep(self.latency.min(timeout)).await;
@@ -109,7 +109,8 @@ fn refreshed_after(seconds: u64, token: Result<AccessToken, FetchError>) -> Resu
 }
 
 fn transport() -> Result<AccessToken, FetchError> {
-    Err(ExchangeError::Transport("timed out".to_owned()).into())
+    Err(ExchangeError::Transport { authority: "https://entra.example/".to_owned(), cause: "timed out".to_owned() }
+        .into())
 }
 
 fn refused(code: u64, status: u16, retry_after: Option<u64>) -> Result<AccessToken, FetchError> {
