@@ -1,0 +1,189 @@
+//! The manifests in `examples/`: understood by Kubernetes, and in accord with the programs that they run.
+
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use azwi_conventions::{DEFAULT_PROXY_PORT, PROXY_UID, TOKEN_EXCHANGE_AUDIENCE, env};
+use azwi_tests::binaries::binary;
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, Pod, PodSpec, SecurityContext, ServiceAccount, ServiceAccountTokenProjection, VolumeMount,
+};
+use serde_json::Value;
+
+fn text() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/pod-sidecar.yaml")).unwrap()
+}
+
+/// Its two documents, as YAML says them.
+fn documents() -> [Value; 2] {
+    serde_saphyr::from_multiple::<Value>(&text()).unwrap().try_into().unwrap()
+}
+
+fn service_account() -> ServiceAccount {
+    let [account, _] = documents();
+    serde_json::from_value(account).unwrap()
+}
+
+fn pod() -> Pod {
+    let [_, pod] = documents();
+    serde_json::from_value(pod).unwrap()
+}
+
+fn spec() -> PodSpec {
+    pod().spec.unwrap()
+}
+
+fn init_container(name: &str) -> Container {
+    spec().init_containers.unwrap().into_iter().find(|container| container.name == name).unwrap()
+}
+
+fn proxy() -> Container {
+    init_container("azwi-proxy")
+}
+
+fn proxy_init() -> Container {
+    init_container("azwi-proxy-init")
+}
+
+fn security(container: &Container) -> &SecurityContext {
+    container.security_context.as_ref().unwrap()
+}
+
+fn capabilities(container: &Container) -> &Capabilities {
+    security(container).capabilities.as_ref().unwrap()
+}
+
+fn variable(container: &Container, name: &str) -> String {
+    let variables = container.env.as_ref().unwrap();
+    variables.iter().find(|variable| variable.name == name).and_then(|variable| variable.value.clone()).unwrap()
+}
+
+/// The only mount of the sidecar.
+fn mount() -> VolumeMount {
+    let [mount] = proxy().volume_mounts.unwrap().try_into().unwrap();
+    mount
+}
+
+/// The only source of the volume that the sidecar mounts.
+fn token_projection() -> ServiceAccountTokenProjection {
+    let volume = spec().volumes.unwrap().into_iter().find(|volume| volume.name == mount().name).unwrap();
+    let [source] = volume.projected.unwrap().sources.unwrap().try_into().unwrap();
+    source.service_account_token.unwrap()
+}
+
+#[test]
+fn kubernetes_knows_every_field() {
+    // A field that its types do not know would be lost on the way through them.
+    let [account, pod] = documents();
+    assert_eq!(serde_json::to_value(service_account()).unwrap(), account);
+    assert_eq!(serde_json::to_value(self::pod()).unwrap(), pod);
+}
+
+#[test]
+fn the_pod_uses_the_service_account_whose_subject_the_instructions_name() {
+    let (account, pod) = (service_account().metadata, pod());
+    assert_eq!(pod.metadata.namespace, account.namespace);
+    assert_eq!(pod.spec.unwrap().service_account_name, account.name);
+    let subject = format!("system:serviceaccount:{}:{}", account.namespace.unwrap(), account.name.unwrap());
+    assert!(text().contains(&subject));
+}
+
+#[test]
+fn the_redirect_comes_first_and_the_sidecar_second_and_for_as_long_as_the_pod_lives() {
+    let names: Vec<_> = spec().init_containers.unwrap().into_iter().map(|container| container.name).collect();
+    assert_eq!(names, ["azwi-proxy-init", "azwi-proxy"]);
+    assert_eq!(proxy().restart_policy.as_deref(), Some("Always"));
+    assert_eq!(proxy_init().restart_policy, None);
+}
+
+#[test]
+fn proxy_init_is_root_with_net_admin_and_nothing_else() {
+    let container = proxy_init();
+    assert_eq!(security(&container).run_as_user, Some(0));
+    assert_eq!(security(&container).privileged, Some(false));
+    assert_eq!(security(&container).allow_privilege_escalation, Some(false));
+    assert_eq!(capabilities(&container).drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(capabilities(&container).add, Some(vec!["NET_ADMIN".to_owned()]));
+}
+
+#[test]
+fn the_sidecar_runs_as_the_exempt_user_without_any_capability() {
+    let container = proxy();
+    assert_eq!(security(&container).run_as_user, Some(PROXY_UID.into()));
+    assert_eq!(security(&container).run_as_group, Some(PROXY_UID.into()));
+    assert_eq!(security(&container).run_as_non_root, Some(true));
+    assert_eq!(security(&container).allow_privilege_escalation, Some(false));
+    assert_eq!(security(&container).read_only_root_filesystem, Some(true));
+    assert_eq!(capabilities(&container).drop, Some(vec!["ALL".to_owned()]));
+    assert_eq!(capabilities(&container).add, None);
+}
+
+#[test]
+fn the_network_is_the_pods_own_for_the_redirect_is_for_everybody_in_it() {
+    assert_eq!(spec().host_network, None);
+}
+
+#[test]
+fn the_port_is_the_one_that_both_programs_take_by_default() {
+    let ports: Vec<_> = proxy().ports.unwrap().iter().map(|port| port.container_port).collect();
+    assert_eq!(ports, [i32::from(DEFAULT_PROXY_PORT)]);
+    assert_eq!((proxy().args, proxy_init().args, proxy_init().env), (None, None, None));
+}
+
+#[test]
+fn the_sidecars_variables_are_those_it_needs() {
+    let names: Vec<_> = proxy().env.unwrap().into_iter().map(|variable| variable.name).collect();
+    assert_eq!(names, [env::AZURE_TENANT_ID, env::AZURE_CLIENT_ID, env::AZURE_FEDERATED_TOKEN_FILE]);
+}
+
+#[test]
+fn the_token_file_is_where_the_sidecar_looks_for_it_and_is_read_only() {
+    let mount = mount();
+    assert_eq!(mount.read_only, Some(true));
+    let file = Path::new(&mount.mount_path).join(token_projection().path);
+    assert_eq!(file, Path::new(&variable(&proxy(), env::AZURE_FEDERATED_TOKEN_FILE)));
+}
+
+#[test]
+fn the_token_is_meant_for_entra_and_lives_as_long_as_a_kubelet_allows_at_least() {
+    let token = token_projection();
+    assert_eq!(token.audience.as_deref(), Some(TOKEN_EXCHANGE_AUDIENCE));
+    // Kubernetes refuses less than ten minutes.
+    assert!(token.expiration_seconds.unwrap() >= 600);
+}
+
+#[test]
+fn the_app_knows_nothing_of_azwi() {
+    let [app]: [Container; 1] = spec().containers.try_into().unwrap();
+    let app = serde_json::to_value(app).unwrap();
+    let fields: Vec<_> = app.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["image", "name"]);
+    assert!(!app.to_string().contains("azwi"));
+}
+
+#[test]
+fn the_sidecar_is_asked_whether_it_is_ready_with_flags_that_it_has() {
+    let probe = proxy().startup_probe.unwrap();
+    let command = probe.exec.unwrap().command.unwrap();
+    let (program, arguments) = command.split_first().unwrap();
+    assert_eq!(program, "/proxy");
+    assert!(arguments.contains(&"--probe".to_owned()));
+    let help = Command::new(binary("azwi-proxy").unwrap()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<_> = help.split_whitespace().collect();
+    for argument in arguments {
+        let flag = argument.split('=').next().unwrap();
+        assert!(flags.contains(&flag), "{flag}");
+    }
+}
+
+#[test]
+fn kubernetes_waits_longer_for_the_probe_than_the_probe_for_the_sidecar() {
+    let probe = proxy().startup_probe.unwrap();
+    let command = probe.exec.unwrap().command.unwrap();
+    let patience = command.iter().find_map(|argument| argument.strip_prefix("--probe-timeout=")).unwrap();
+    assert!(probe.timeout_seconds.unwrap() > patience.parse().unwrap());
+}
