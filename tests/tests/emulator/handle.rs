@@ -1,4 +1,4 @@
-//! The emulator as the other tests' counterpart, on the machine's loopback.
+//! The handle by which the other tests hold the emulator.
 
 use azwi_tests::emulator::{DEMO_SUBJECT, Emulator};
 

@@ -4,18 +4,22 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use azwi_tests::binaries::binary;
 use azwi_tests::emulator::{Emulator, clients};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response};
 use serde_json::Value;
 
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_azwi-emulator");
+/// The program, still without arguments.
+pub(crate) fn command() -> Command {
+    Command::new(binary("azwi-emulator").unwrap())
+}
 
 pub(crate) fn start() -> Emulator<'static> {
     start_with(None, &[])
 }
 
 pub(crate) fn start_with(config: Option<&str>, serve_args: &[&str]) -> Emulator<'static> {
-    Emulator::start_in(|| Command::new(BINARY), config, serve_args).unwrap()
+    Emulator::start_with(config, serve_args).unwrap()
 }
 
 /// Trusts the emulator's own authority and nothing else.

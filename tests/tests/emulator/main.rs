@@ -5,4 +5,5 @@
 mod command_line;
 mod common;
 mod faults;
+mod handle;
 mod token_endpoint;

@@ -4,17 +4,19 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use azwi_tests::emulator::{DEMO_SUBJECT, clients};
+use azwi_tests::jwt;
+use azwi_tests::process::Process;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::common::{BINARY, form, post, start, start_with, trusting};
+use crate::common::{command, form, post, start, start_with, trusting};
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(BINARY).args(arguments).output().unwrap()
+    command().args(arguments).output().unwrap()
 }
 
 fn stderr(output: &Output) -> Vec<&str> {
@@ -22,15 +24,11 @@ fn stderr(output: &Output) -> Vec<&str> {
 }
 
 /// `serve` on free ports, and its ready line.
-fn serve(dir: &Path, issuer_address: &str) -> (Child, Value) {
-    let mut child = Command::new(BINARY)
-        .args(["serve", "--entra-address=127.0.0.1:0", "--control-address=127.0.0.1:0", "--dir"])
-        .arg(dir)
-        .args(["--issuer-address", issuer_address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+fn serve(dir: &Path, issuer_address: &str) -> (Process, Value) {
+    let mut serve = command();
+    serve.args(["serve", "--entra-address=127.0.0.1:0", "--control-address=127.0.0.1:0", "--dir"]).arg(dir);
+    serve.args(["--issuer-address", issuer_address]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = Process::spawn(&mut serve).unwrap();
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut line).unwrap();
@@ -38,18 +36,12 @@ fn serve(dir: &Path, issuer_address: &str) -> (Child, Value) {
     (child, serde_json::from_str(&line).unwrap())
 }
 
-/// Ends the process as an orchestrator does.
-fn terminate(child: &Child) {
-    let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", child.id())]).status().unwrap();
-    assert!(status.success());
-}
-
 #[test]
 fn sigterm_ends_it_with_0_and_nothing_but_the_ready_line_on_stdout() {
     let dir = TempDir::new().unwrap();
     let (mut child, ready) = serve(dir.path(), "127.0.0.1:0");
     assert!(ready["ca_file"].as_str().unwrap().starts_with('/'));
-    terminate(&child);
+    child.terminate().unwrap();
     let mut rest = String::new();
     child.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
     assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(0), ""));
@@ -61,11 +53,11 @@ fn a_restart_keeps_the_keys_and_the_authority() {
     let kept = || ["ca.crt", "ca.key", "cluster.key", "entra.key"].map(|name| fs::read(dir.path().join(name)).unwrap());
     let (mut child, _) = serve(dir.path(), "127.0.0.1:0");
     let before = kept();
-    terminate(&child);
+    child.terminate().unwrap();
     child.wait().unwrap();
     let (mut child, _) = serve(dir.path(), "127.0.0.1:0");
     assert_eq!(kept(), before);
-    terminate(&child);
+    child.terminate().unwrap();
     child.wait().unwrap();
 }
 
@@ -76,7 +68,7 @@ async fn a_token_minted_before_a_restart_is_good_after_it() {
     let issuer = ready["issuer"].as_str().unwrap();
     let arguments = ["token", "--subject", DEMO_SUBJECT, "--dir", dir.path().to_str().unwrap()];
     let token = String::from_utf8(run(&arguments).stdout).unwrap();
-    terminate(&child);
+    child.terminate().unwrap();
     child.wait().unwrap();
     let address = issuer.replace("https://localhost", "127.0.0.1");
     let (mut child, ready) = serve(dir.path(), &address);
@@ -85,7 +77,7 @@ async fn a_token_minted_before_a_restart_is_good_after_it() {
     let url = format!("{authority}{tenant}/oauth2/v2.0/token");
     let response = post(&client, &url, form(clients::DEMO, token.trim())).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    terminate(&child);
+    child.terminate().unwrap();
     child.wait().unwrap();
 }
 
@@ -171,7 +163,7 @@ fn a_subject_that_is_no_service_account_is_refused() {
 fn a_token_has_the_shape_that_kubernetes_gives_it() {
     let emulator = start();
     let token = emulator.token("system:serviceaccount:shop:cart").unwrap();
-    let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(&token).unwrap();
+    let claims = jwt::claims(&token);
     let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "kubernetes.io", "nbf", "sub"]);
     assert_eq!(claims["aud"][0], "api://AzureADTokenExchange");
