@@ -11,7 +11,7 @@ use reqwest::{Client, Response, redirect};
 use thiserror::Error;
 
 use crate::refusal::retry_after;
-use crate::{AccessToken, Assertion, AuthorityHost, ClientId, Refusal, Scope, TenantId, TrustRoots};
+use crate::{AccessToken, Assertion, AuthorityHost, ClientId, Refusal, Resource, Scope, TenantId, TrustRoots};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// TCP and TLS together; a healthy Entra needs a tenth of it.
@@ -73,7 +73,7 @@ impl Exchanger {
         Ok(Self { http, authority })
     }
 
-    /// Exchanges `assertion` for an access token of `client` in `tenant`, taking `timeout` at most.
+    /// Exchanges `assertion` for an access token of `client` in `tenant` for `resource`, taking `timeout` at most.
     ///
     /// # Errors
     /// [`ExchangeError`]; none of its texts contains the assertion or a token.
@@ -81,14 +81,14 @@ impl Exchanger {
         &self,
         tenant: &TenantId,
         client: &ClientId,
-        scope: &Scope,
+        resource: &Resource,
         assertion: &Assertion,
         timeout: Duration,
     ) -> Result<AccessToken, ExchangeError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", client.as_str())
-            .append_pair("scope", scope.as_str())
+            .append_pair("scope", Scope::of(resource).as_str())
             .append_pair("client_assertion_type", ASSERTION_TYPE)
             .append_pair("client_assertion", assertion.expose())
             .finish();

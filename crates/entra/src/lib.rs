@@ -20,7 +20,7 @@ pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
 pub use exchange::{ConnectError, ExchangeError, Exchanger, is_proxy_url};
 pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
-pub use scope::{Scope, ScopeError};
+pub use scope::{Resource, ResourceError, Scope};
 pub use secret::Secret;
 pub use taxonomy::{Class, classify};
 pub use token::AccessToken;

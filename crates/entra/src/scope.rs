@@ -1,12 +1,10 @@
 //! From an IMDS resource to an OAuth 2.0 scope.
 
-use std::fmt;
-
 use thiserror::Error;
 
-/// Why a resource cannot become a scope.
+/// Why a text names no resource.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum ScopeError {
+pub enum ResourceError {
     /// Nothing to ask for.
     #[error("the resource is empty")]
     Empty,
@@ -15,38 +13,48 @@ pub enum ScopeError {
     Whitespace,
 }
 
-/// `<resource>/.default`, the only form the client credentials grant accepts (otherwise AADSTS1002012).
+/// What a token is for: an App ID URI such as `https://vault.azure.net`, or an application's GUID; byte for byte as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Scope(String);
+pub struct Resource(String);
 
-impl Scope {
-    /// Appends `/.default` unless it is there. A trailing slash stays: Entra takes everything before the last `/` as the
-    /// audience, so `https://management.core.windows.net/` becomes `https://management.core.windows.net//.default`.
+impl Resource {
+    /// Takes any text without whitespace; whether there is such a resource only Entra knows.
     ///
     /// # Errors
-    /// [`ScopeError`] for an empty resource or one with whitespace.
-    pub fn for_resource(resource: &str) -> Result<Self, ScopeError> {
-        if resource.is_empty() {
-            return Err(ScopeError::Empty);
+    /// [`ResourceError`] for an empty text or one with whitespace.
+    pub fn parse(text: String) -> Result<Self, ResourceError> {
+        if text.is_empty() {
+            return Err(ResourceError::Empty);
         }
-        if resource.contains(char::is_whitespace) {
-            return Err(ScopeError::Whitespace);
+        if text.contains(char::is_whitespace) {
+            return Err(ResourceError::Whitespace);
         }
-        if resource.ends_with("/.default") {
-            return Ok(Self(resource.to_owned()));
-        }
-        Ok(Self(format!("{resource}/.default")))
+        Ok(Self(text))
     }
 
-    /// The scope as it is sent.
+    /// The resource as it was asked for.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// `<resource>/.default`, the only form the client credentials grant accepts (otherwise AADSTS1002012).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope(String);
+
+impl Scope {
+    /// Appends `/.default` unless it is there. A trailing slash stays: Entra takes everything before the last `/` as the
+    /// audience, so `https://management.core.windows.net/` becomes `https://management.core.windows.net//.default`.
+    pub fn of(Resource(resource): &Resource) -> Self {
+        if resource.ends_with("/.default") {
+            return Self(resource.clone());
+        }
+        Self(format!("{resource}/.default"))
+    }
+
+    /// The scope as it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -62,13 +70,13 @@ mod tests {
             ("https://vault.azure.net/.default", "https://vault.azure.net/.default"),
             ("00000003-0000-0000-c000-000000000000", "00000003-0000-0000-c000-000000000000/.default"),
         ] {
-            assert_eq!(Scope::for_resource(resource).unwrap().as_str(), scope);
+            assert_eq!(Scope::of(&Resource::parse(resource.to_owned()).unwrap()).as_str(), scope);
         }
     }
 
     #[test]
     fn a_resource_with_whitespace_or_none_at_all_is_refused() {
-        assert_eq!(Scope::for_resource(""), Err(ScopeError::Empty));
-        assert_eq!(Scope::for_resource("https://a https://b"), Err(ScopeError::Whitespace));
+        assert_eq!(Resource::parse(String::new()), Err(ResourceError::Empty));
+        assert_eq!(Resource::parse("https://a https://b".to_owned()), Err(ResourceError::Whitespace));
     }
 }

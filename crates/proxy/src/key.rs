@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use azwi_entra::{ClientId, Scope, ScopeError, TenantId};
+use azwi_entra::{ClientId, Resource, TenantId};
 
 /// Who asks: a client in a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,18 +19,5 @@ pub(crate) struct Key {
     /// Who asks.
     pub identity: Arc<Identity>,
     /// What for, byte for byte.
-    pub resource: String,
-    /// What Entra is asked.
-    pub scope: Scope,
-}
-
-impl Key {
-    /// Asks for `resource` as `identity`.
-    ///
-    /// # Errors
-    /// [`ScopeError`] if the resource cannot become a scope.
-    pub(crate) fn new(identity: Arc<Identity>, resource: String) -> Result<Self, ScopeError> {
-        let scope = Scope::for_resource(&resource)?;
-        Ok(Self { identity, resource, scope })
-    }
+    pub resource: Resource,
 }

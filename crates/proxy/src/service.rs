@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use azwi_entra::Resource;
 use azwi_imds::{Failure, Policy, Rejection, TokenRequest};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -62,10 +63,10 @@ impl App {
         let Some(tokens) = &self.tokens else {
             return refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"));
         };
-        let slot = match Key::new(identity, request.resource) {
-            Ok(key) => tokens.slot(key),
-            Err(_) => return reject(Rejection::MalformedResource),
+        let Ok(resource) = Resource::parse(request.resource) else {
+            return reject(Rejection::MalformedResource);
         };
+        let slot = tokens.slot(Key { identity, resource });
         let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
         let body = if demand == Demand::Any { slot.ready() } else { None };
         match body {

@@ -72,7 +72,7 @@ impl Token {
             expires_on: token.expires_on,
             ext_expires_in: token.ext_expires_in,
             not_before: token.not_before,
-            resource: &key.resource,
+            resource: key.resource.as_str(),
         });
         Self {
             life: Lifetime::new(born, token.expires_in, token.refresh_in),

@@ -103,8 +103,8 @@ impl Federation {
         Attempt { number, timeout }: Attempt,
     ) -> Result<AccessToken, ExchangeError> {
         let started = Instant::now();
-        let Key { identity, scope, .. } = key;
-        let result = self.exchanger.exchange(&identity.tenant, &identity.client, scope, assertion, timeout).await;
+        let Key { identity, resource } = key;
+        let result = self.exchanger.exchange(&identity.tenant, &identity.client, resource, assertion, timeout).await;
         // Of many failures in a row the 1st, 2nd, 4th, 8th… tell enough.
         if result.is_ok() || number.is_power_of_two() {
             log(key, assertion, &result, number, started.elapsed());

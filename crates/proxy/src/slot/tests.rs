@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 
-use azwi_entra::{AccessToken, AssertionError, ClientId, ExchangeError, Refusal, Secret, TenantId};
+use azwi_entra::{AccessToken, AssertionError, ClientId, ExchangeError, Refusal, Resource, Secret, TenantId};
 use azwi_imds::FailureStatus;
 use tokio::time::{advance, sleep};
 
@@ -61,7 +61,8 @@ impl Stage {
         let shared = Shared::new(Arc::clone(&entra) as _, Arc::clone(&clock) as _, grace);
         let tenant = TenantId::parse("contoso.com").unwrap();
         let client = ClientId::parse("aaaaaaaa-0000-4000-8000-000000000000").unwrap();
-        let key = Key::new(Arc::new(Identity { tenant, client }), "https://vault.azure.net".to_owned()).unwrap();
+        let resource = Resource::parse("https://vault.azure.net".to_owned()).unwrap();
+        let key = Key { identity: Arc::new(Identity { tenant, client }), resource };
         let slot = Arc::new(Slot::new(key, Instant::now(), Arc::new(shared)));
         Self { entra, clock, slot }
     }
@@ -73,7 +74,8 @@ impl Stage {
     /// Another key, with the same Entra.
     fn another_slot(&self, number: usize) -> Arc<Slot> {
         let identity = Arc::clone(&self.slot.key.identity);
-        let key = Key::new(identity, format!("https://resource-{number}.example")).unwrap();
+        let resource = Resource::parse(format!("https://resource-{number}.example")).unwrap();
+        let key = Key { identity, resource };
         Arc::new(Slot::new(key, Instant::now(), Arc::clone(&self.slot.shared)))
     }
 
