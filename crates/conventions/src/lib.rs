@@ -12,6 +12,8 @@ pub mod env {
     pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
     /// Entra's base URL, e.g. `https://login.microsoftonline.com/`.
     pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Which client ids object ids and ARM resource ids stand for: JSON, or a file that holds it.
+    pub const AZWI_IDENTITY_MAP: &str = "AZWI_IDENTITY_MAP";
     /// Seconds for which a refusal that may be propagation delay is answered as "try again".
     pub const AZWI_PROPAGATION_GRACE: &str = "AZWI_PROPAGATION_GRACE";
 

@@ -17,6 +17,9 @@ use azwi_imds::MetadataHeader;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
+use crate::identities::{Given, Unmapped};
+use crate::identity_map::IdentityMap;
+
 const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 const MAX_GRACE_SECONDS: u64 = 3600;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +50,15 @@ pub(crate) struct Args {
     /// The client ids an app may ask for, beside AZURE_CLIENT_ID [default: any; Entra decides]
     #[arg(long, value_name = "GUID,…")]
     allowed_client_ids: Option<String>,
+    /// Which client an object id or ARM resource id stands for: JSON, or a file that holds it, such as
+    /// {"/subscriptions/…/demo": "CLIENT_ID", "OBJECT_ID": {"client_id": "…", "tenant_id": "…"}}
+    /// [env: AZWI_IDENTITY_MAP]
+    #[arg(long, value_name = "JSON|FILE")]
+    identity_map: Option<String>,
+    /// What an object id or resource id means that the map does not have: default (the pod's identity) or reject
+    /// [default: reject with a map, default without]
+    #[arg(long, value_name = "POLICY")]
+    unmapped_identity: Option<String>,
     /// Whether apps must send "Metadata: true": required or ignore [default: required]
     #[arg(long, value_name = "POLICY")]
     metadata_header: Option<String>,
@@ -94,14 +106,10 @@ pub(crate) struct Config {
     pub log_level: LevelFilter,
     /// Where Entra is.
     pub authority: AuthorityHost,
-    /// Absent: not ready.
-    pub tenant: Option<TenantId>,
-    /// Absent: requests must name one.
-    pub client: Option<ClientId>,
+    /// Without a tenant: not ready.
+    pub given: Given,
     /// Absent: not ready.
     pub assertion: Option<AssertionFile>,
-    /// Absent: any.
-    pub allowed: Option<HashSet<ClientId>>,
     /// How long an identity counts as new.
     pub grace: Duration,
     /// How strict the protocol is.
@@ -163,6 +171,11 @@ impl Args {
             None => values.env(env::AZWI_PROPAGATION_GRACE, grace),
         };
         let allowed = values.flag("--allowed-client-ids", self.allowed_client_ids.as_deref(), client_ids);
+        let map = match self.identity_map.as_deref() {
+            Some(value) => values.flag("--identity-map", Some(value), |v| identity_map(v, surroundings)),
+            None => values.env(env::AZWI_IDENTITY_MAP, |v| identity_map(v, surroundings)),
+        };
+        let unmapped = values.flag("--unmapped-identity", self.unmapped_identity.as_deref(), unmapped_identity);
         let header = values.flag("--metadata-header", self.metadata_header.as_deref(), metadata_header);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         values.check_libraries();
@@ -170,10 +183,8 @@ impl Args {
             port,
             log_level,
             authority: authority?,
-            tenant,
-            client,
+            given: Given { tenant, default: client, allowed, map, unmapped },
             assertion,
-            allowed,
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
             ca_bundle,
@@ -286,6 +297,22 @@ fn proxy_url(value: &str) -> Result<(), String> {
     if azwi_entra::is_proxy_url(value) { Ok(()) } else { Err("not a URL such as http://proxy.example:3128".to_owned()) }
 }
 
+fn identity_map(value: &str, surroundings: &impl Surroundings) -> Result<IdentityMap, String> {
+    if value.trim_start().starts_with('{') {
+        return IdentityMap::from_json(value);
+    }
+    let json = surroundings.read(Path::new(value)).map_err(|error| format!("{value} cannot be read: {error}"))?;
+    IdentityMap::from_json(&String::from_utf8_lossy(&json)).map_err(|error| format!("{value}: {error}"))
+}
+
+fn unmapped_identity(value: &str) -> Result<Unmapped, String> {
+    match value {
+        "default" => Ok(Unmapped::Default),
+        "reject" => Ok(Unmapped::Reject),
+        _ => Err(format!("{value:?} is not one of default, reject")),
+    }
+}
+
 fn metadata_header(value: &str) -> Result<MetadataHeader, String> {
     match value {
         "required" => Ok(MetadataHeader::Required),
@@ -343,7 +370,7 @@ mod tests {
     #[test]
     fn an_empty_variable_is_unset() {
         let config = config(&[], &[("AZURE_CLIENT_ID", ""), ("AZURE_TENANT_ID", ""), ("AZURE_AUTHORITY_HOST", "")]);
-        assert_eq!((config.client, config.tenant), (None, None));
+        assert_eq!((config.given.default, config.given.tenant), (None, None));
         assert_eq!(config.authority.to_string(), "https://login.microsoftonline.com/");
     }
 
@@ -375,6 +402,8 @@ mod tests {
             "--propagation-grace=-1",
             "--allowed-client-ids=app,other",
             "--metadata-header=maybe",
+            "--identity-map=/missing",
+            "--unmapped-identity=maybe",
             "--ca-file=/missing",
         ];
         let env = &[
@@ -394,6 +423,8 @@ mod tests {
             ("--propagation-grace", "0 to 3600"),
             ("--allowed-client-ids", "\"other\" is not a GUID"),
             ("--metadata-header", "required, ignore"),
+            ("--identity-map", "/missing cannot be read"),
+            ("--unmapped-identity", "default, reject"),
             ("--ca-file", "/missing cannot be read"),
             ("AZURE_AUTHORITY_HOST", "https://"),
             ("AZURE_TENANT_ID", "domain name"),
@@ -406,7 +437,7 @@ mod tests {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 14);
+        assert_eq!(problems.len(), 16);
         assert!(!problems.join("").contains("hunter2"));
     }
 

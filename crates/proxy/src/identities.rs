@@ -8,6 +8,7 @@ use azwi_entra::{ClientId, TenantId};
 use azwi_imds::{Rejection, Selector};
 use thiserror::Error;
 
+use crate::identity_map::{IdentityMap, Mapped};
 use crate::key::Identity;
 
 /// Why no identity answers.
@@ -21,23 +22,54 @@ pub(crate) enum Unresolved {
     Misconfigured(&'static str),
 }
 
+/// What an object id or resource id means that no map resolves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unmapped {
+    /// The pod's default identity, as in AAD Pod Identity and the Go proxy.
+    Default,
+    /// Nobody, as in IMDS.
+    Reject,
+}
+
+/// What a pod was given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    /// Where its identities live.
+    pub tenant: Option<TenantId>,
+    /// Who answers when a request names nobody; allowed whatever `allowed` says.
+    pub default: Option<ClientId>,
+    /// Who may be asked for, beside the default and those in the map; `None`: anybody, and Entra decides.
+    pub allowed: Option<HashSet<ClientId>>,
+    /// Who object ids and resource ids stand for.
+    pub map: Option<IdentityMap>,
+    /// `None`: with a map, nobody; without one, the default.
+    pub unmapped: Option<Unmapped>,
+}
+
 /// The identities a pod may use.
 pub(crate) struct Identities {
     tenant: Option<TenantId>,
     default: Option<Arc<Identity>>,
     allowed: Option<HashSet<ClientId>>,
+    map: IdentityMap,
+    unmapped: Unmapped,
     warned: AtomicBool,
 }
 
 impl Identities {
-    /// `default` is what the pod was given; it is allowed whatever `allowed` says. Without `allowed`, every client is,
-    /// and Entra decides.
-    pub(crate) fn new(tenant: Option<TenantId>, default: Option<ClientId>, allowed: Option<HashSet<ClientId>>) -> Self {
+    /// Of what the pod was given.
+    pub(crate) fn new(Given { tenant, default, allowed, map, unmapped }: Given) -> Self {
         // As IMDS does for a machine with exactly one identity.
         let only = allowed.as_ref().filter(|allowed| allowed.len() == 1).and_then(|allowed| allowed.iter().next());
         let default = default.or_else(|| only.cloned());
-        let default = tenant.clone().zip(default).map(|(tenant, client)| Arc::new(Identity { tenant, client }));
-        Self { tenant, default, allowed, warned: AtomicBool::new(false) }
+        let unmapped = unmapped.unwrap_or(if map.is_some() { Unmapped::Reject } else { Unmapped::Default });
+        let map = map.unwrap_or_default();
+        let tenant_of = |client: &ClientId| map.entry_of(client).and_then(|mapped| mapped.tenant.clone());
+        let default = default.and_then(|client| {
+            let tenant = tenant_of(&client).or_else(|| tenant.clone())?;
+            Some(Arc::new(Identity { tenant, client }))
+        });
+        Self { tenant, default, allowed, map, unmapped, warned: AtomicBool::new(false) }
     }
 
     /// The tenant tokens are asked from.
@@ -47,18 +79,20 @@ impl Identities {
 
     /// The identity that `selector` means.
     pub(crate) fn resolve(&self, selector: Option<&Selector>) -> Result<Arc<Identity>, Unresolved> {
-        let tenant = self.tenant.as_ref().ok_or(Unresolved::Misconfigured("AZURE_TENANT_ID is not set"))?;
         match selector {
             None => self.default(),
-            Some(Selector::ClientId(client)) => self.client(tenant, client),
-            Some(Selector::ObjectId(_) | Selector::ResourceId(_)) => {
-                self.warn_once();
-                self.default()
-            }
+            Some(Selector::ClientId(client)) => self.client(client),
+            Some(Selector::ObjectId(id) | Selector::ResourceId(id)) => match self.map.get(id) {
+                Some(mapped) => self.mapped(mapped),
+                None => self.unmapped(),
+            },
         }
     }
 
     fn default(&self) -> Result<Arc<Identity>, Unresolved> {
+        if self.tenant.is_none() && self.default.is_none() {
+            return Err(Unresolved::Misconfigured("AZURE_TENANT_ID is not set"));
+        }
         let several = self.allowed.as_ref().is_some_and(|allowed| allowed.len() > 1);
         match &self.default {
             Some(identity) => Ok(Arc::clone(identity)),
@@ -67,22 +101,41 @@ impl Identities {
         }
     }
 
-    fn client(&self, tenant: &TenantId, client: &str) -> Result<Arc<Identity>, Unresolved> {
+    fn client(&self, client: &str) -> Result<Arc<Identity>, Unresolved> {
         if let Some(identity) = self.default.as_ref().filter(|identity| identity.client.as_str() == client) {
             return Ok(Arc::clone(identity));
         }
         let client = ClientId::parse(client).map_err(|_| Rejection::IdentityNotFound)?;
+        if let Some(mapped) = self.map.entry_of(&client) {
+            return self.mapped(mapped);
+        }
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&client)) {
             return Err(Rejection::IdentityNotFound.into());
         }
-        Ok(Arc::new(Identity { tenant: tenant.clone(), client }))
+        self.identity(client, None)
     }
 
-    /// Entra cannot be asked by object or resource id. The default identity answers, as it did in pod identity.
-    fn warn_once(&self) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!("an app selects its identity by object_id or resource id; the default identity answers");
+    fn mapped(&self, mapped: &Mapped) -> Result<Arc<Identity>, Unresolved> {
+        self.identity(mapped.client.clone(), mapped.tenant.clone())
+    }
+
+    fn identity(&self, client: ClientId, tenant: Option<TenantId>) -> Result<Arc<Identity>, Unresolved> {
+        let tenant = tenant.or_else(|| self.tenant.clone());
+        let tenant = tenant.ok_or(Unresolved::Misconfigured("AZURE_TENANT_ID is not set"))?;
+        Ok(Arc::new(Identity { tenant, client }))
+    }
+
+    fn unmapped(&self) -> Result<Arc<Identity>, Unresolved> {
+        if self.unmapped == Unmapped::Reject {
+            return Err(Rejection::IdentityNotFound.into());
         }
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "an app selects its identity by an object id or resource id that --identity-map does not have; the \
+                 default identity answers"
+            );
+        }
+        self.default()
     }
 }
 
@@ -93,10 +146,14 @@ mod tests {
     const A: &str = "aaaaaaaa-0000-4000-8000-000000000000";
     const B: &str = "bbbbbbbb-0000-4000-8000-000000000000";
 
+    fn given() -> Given {
+        Given { tenant: Some(TenantId::parse("contoso.com").unwrap()), ..Given::default() }
+    }
+
     fn identities(default: Option<&str>, allowed: Option<&[&str]>) -> Identities {
         let parse = |id: &str| ClientId::parse(id).unwrap();
         let allowed = allowed.map(|ids| ids.iter().map(|id| parse(id)).collect());
-        Identities::new(Some(TenantId::parse("contoso.com").unwrap()), default.map(parse), allowed)
+        Identities::new(Given { default: default.map(parse), allowed, ..given() })
     }
 
     fn resolved(identities: &Identities, selector: Option<&Selector>) -> String {
@@ -150,9 +207,31 @@ mod tests {
         assert_eq!(resolved(&identities, Some(&Selector::ResourceId("/subscriptions/x".to_owned()))), A);
     }
 
+    fn mapping(unmapped: Option<Unmapped>) -> Identities {
+        let json = format!(r#"{{"/subscriptions/s/demo":{{"client_id":"{B}","tenant_id":"fabrikam.com"}}}}"#);
+        let map = Some(IdentityMap::from_json(&json).unwrap());
+        let default = Some(ClientId::parse(A).unwrap());
+        Identities::new(Given { default, allowed: Some(HashSet::new()), map, unmapped, ..given() })
+    }
+
+    #[test]
+    fn a_mapped_id_means_its_client_in_its_tenant_and_is_allowed() {
+        for selector in [Selector::ResourceId("/Subscriptions/S/Demo".to_owned()), client(B)] {
+            let identity = mapping(None).resolve(Some(&selector)).unwrap();
+            assert_eq!((identity.client.as_str(), identity.tenant.as_str()), (B, "fabrikam.com"));
+        }
+    }
+
+    #[test]
+    fn with_a_map_an_unmapped_id_does_not_exist_unless_told_otherwise() {
+        let unknown = Selector::ObjectId(A.to_owned());
+        assert_eq!(resolved(&mapping(None), Some(&unknown)), Rejection::IdentityNotFound.to_string());
+        assert_eq!(resolved(&mapping(Some(Unmapped::Default)), Some(&unknown)), A);
+    }
+
     #[test]
     fn what_is_missing_is_named() {
         assert!(resolved(&identities(None, None), None).contains("AZURE_CLIENT_ID"));
-        assert!(resolved(&Identities::new(None, None, None), Some(&client(A))).contains("AZURE_TENANT_ID"));
+        assert!(resolved(&Identities::new(Given::default()), Some(&client(A))).contains("AZURE_TENANT_ID"));
     }
 }

@@ -9,6 +9,7 @@ mod config;
 mod connections;
 mod failure;
 mod identities;
+mod identity_map;
 mod key;
 mod lifetime;
 mod logging;
@@ -119,8 +120,8 @@ async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result
     tracing::info!(
         address = %listener.local_addr()?,
         authority = %config.authority,
-        tenant_id = config.tenant.as_ref().map(TenantId::as_str),
-        client_id = config.client.as_ref().map(ClientId::as_str),
+        tenant_id = config.given.tenant.as_ref().map(TenantId::as_str),
+        client_id = config.given.default.as_ref().map(ClientId::as_str),
         token_file = config.assertion.as_ref().map(|file| tracing::field::display(file.path().display())),
         version = env!("CARGO_PKG_VERSION"),
         "starting"
@@ -148,8 +149,8 @@ fn app(config: Config) -> anyhow::Result<App> {
     });
     Ok(App {
         policy: Policy { metadata_header: config.metadata_header },
-        readiness: Readiness::new(config.tenant.is_some(), config.assertion),
-        identities: Identities::new(config.tenant, config.client, config.allowed),
+        readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
+        identities: Identities::new(config.given),
         tokens,
         clock,
     })

@@ -1,0 +1,132 @@
+//! Which client id an object id or an ARM resource id stands for: Entra cannot be asked by these.
+//!
+//! JSON, given by the operator: keys are object ids or resource ids, compared without regard to ASCII case as ARM does;
+//! values are client ids, or objects with a `client_id` and the `tenant_id` it lives in.
+
+use std::collections::HashMap;
+
+use azwi_entra::{ClientId, IdentityError, TenantId};
+use serde::Deserialize;
+
+/// A client id and, if it is not the pod's, its tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mapped {
+    /// What Entra is asked as.
+    pub client: ClientId,
+    /// Where it lives.
+    pub tenant: Option<TenantId>,
+}
+
+/// What object ids and resource ids stand for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct IdentityMap {
+    /// By id, lower case.
+    by_id: HashMap<String, Mapped>,
+    by_client: HashMap<ClientId, Mapped>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Value {
+    Client(String),
+    ClientInTenant { client_id: String, tenant_id: String },
+}
+
+impl IdentityMap {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// What is wrong with which entry.
+    pub(crate) fn from_json(json: &str) -> Result<Self, String> {
+        let entries: HashMap<String, Value> = serde_json::from_str(json)
+            .map_err(|error| format!("not a JSON object of object ids or resource ids to client ids: {error}"))?;
+        let mut map = Self::default();
+        for (id, value) in entries {
+            map.insert(&id, value).map_err(|why| format!("{id:?}: {why}"))?;
+        }
+        Ok(map)
+    }
+
+    fn insert(&mut self, id: &str, value: Value) -> Result<(), String> {
+        let mapped = mapped(value).map_err(|error| error.to_string())?;
+        let known = self.by_client.entry(mapped.client.clone()).or_insert_with(|| mapped.clone());
+        if *known != mapped {
+            return Err(format!("{} is in another tenant according to another entry", mapped.client));
+        }
+        if self.by_id.insert(id.to_ascii_lowercase(), mapped).is_some() {
+            return Err("there twice, but for its case".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What an object id or resource id stands for.
+    pub(crate) fn get(&self, id: &str) -> Option<&Mapped> {
+        self.by_id.get(&id.to_ascii_lowercase())
+    }
+
+    /// The entry of a client id, whatever it is mapped from.
+    pub(crate) fn entry_of(&self, client: &ClientId) -> Option<&Mapped> {
+        self.by_client.get(client)
+    }
+}
+
+fn mapped(value: Value) -> Result<Mapped, IdentityError> {
+    let (client, tenant) = match value {
+        Value::Client(client) => (client, None),
+        Value::ClientInTenant { client_id, tenant_id } => (client_id, Some(tenant_id)),
+    };
+    let tenant = tenant.map(|tenant| TenantId::parse(&tenant)).transpose()?;
+    Ok(Mapped { client: ClientId::parse(&client)?, tenant })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: &str = "aaaaaaaa-0000-4000-8000-000000000000";
+
+    fn map(json: &str) -> Result<IdentityMap, String> {
+        IdentityMap::from_json(json)
+    }
+
+    #[test]
+    fn ids_are_found_in_any_case() {
+        let map = map(&format!(r#"{{"/subscriptions/S/userAssignedIdentities/Demo":"{CLIENT}"}}"#)).unwrap();
+        let found = map.get("/SUBSCRIPTIONS/s/userassignedidentities/demo").unwrap();
+        assert_eq!((found.client.as_str(), &found.tenant), (CLIENT, &None));
+        assert_eq!(map.get("/subscriptions/S"), None);
+    }
+
+    #[test]
+    fn an_identity_may_live_in_another_tenant() {
+        let json = format!(r#"{{"id":{{"client_id":"{CLIENT}","tenant_id":"contoso.com"}}}}"#);
+        let map = map(&json).unwrap();
+        assert_eq!(map.get("id").unwrap().tenant, Some(TenantId::parse("contoso.com").unwrap()));
+        assert!(map.entry_of(&ClientId::parse(CLIENT).unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_bad_entry_is_named() {
+        for (json, hint) in [
+            (r#"{"one":"app"}"#, r#""one": "app" is not a GUID"#),
+            (
+                r#"{"one":{"client_id":"aaaaaaaa-0000-4000-8000-000000000000","tenant_id":"t"}}"#,
+                r#""one": "t" is neither"#,
+            ),
+            (
+                r#"{"A":"aaaaaaaa-0000-4000-8000-000000000000","a":"aaaaaaaa-0000-4000-8000-000000000000"}"#,
+                "there twice",
+            ),
+            (
+                r#"{"1":"aaaaaaaa-0000-4000-8000-000000000000","2":{"client_id":"aaaaaaaa-0000-4000-8000-000000000000","tenant_id":"contoso.com"}}"#,
+                "in another tenant",
+            ),
+            ("[]", "not a JSON object"),
+            (r#"{"one":{"client_id":"x"}}"#, "not a JSON object"),
+            ("{", "not a JSON object"),
+        ] {
+            let error = map(json).unwrap_err();
+            assert!(error.contains(hint), "{json}: {error}");
+        }
+    }
+}
