@@ -43,6 +43,13 @@ fn a_configured_sidecar_is_ready() -> Result<()> {
 }
 
 #[test]
+fn a_sidecar_that_is_not_ready_is_alive_all_the_same() -> Result<()> {
+    let response = Proxy::start(&[], &[])?.ask("GET", "/livez", &[])?;
+    assert_eq!((response.status, response.body.as_str()), (200, "ok"));
+    Ok(())
+}
+
+#[test]
 fn an_outage_of_entra_does_not_make_the_sidecar_unready() -> Result<()> {
     let stage = Stage::with(&[("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1")], &[])?;
     assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 200);

@@ -29,7 +29,7 @@ const MAX_PATIENCE_SECONDS: u64 = 600;
 /// Speaks the Azure Instance Metadata Service to the app and workload identity federation to Entra ID.
 #[derive(Debug, Default, Parser)]
 #[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
-#[command(name = "azwi-proxy", version, after_help = ENVIRONMENT)]
+#[command(name = "azwi-proxy", version, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Port to listen on, on loopback [default: 8000]
     #[arg(long, value_name = "PORT")]
@@ -70,14 +70,20 @@ pub(crate) struct Args {
     insecure_loopback_authority: bool,
 }
 
-const ENVIRONMENT: &str = "\
+const AFTER_HELP: &str = "\
 Environment:
   AZURE_TENANT_ID             the tenant: a GUID or a domain name
   AZURE_CLIENT_ID             the identity when a request names none: a GUID
   AZURE_FEDERATED_TOKEN_FILE  the projected service account token
   AZURE_AUTHORITY_HOST        Entra [default: https://login.microsoftonline.com/]
   HTTPS_PROXY, NO_PROXY       how to get there
-  SSL_CERT_FILE, SSL_CERT_DIR trusted certificate authorities instead of the system's";
+  SSL_CERT_FILE, SSL_CERT_DIR trusted certificate authorities instead of the system's
+
+Probes, on the same port:
+  GET /readyz                 200 \"ok\", or 503 with the reasons as JSON
+  GET /livez                  200 \"ok\"
+
+Exit codes: 0 ended as asked, or ready; 1 port taken, or not ready; 64 bad usage or configuration; 70 internal";
 
 /// What to do.
 #[derive(Debug)]

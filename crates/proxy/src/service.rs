@@ -42,10 +42,12 @@ pub(crate) struct App {
 impl App {
     /// Answers a request, at once where that is possible.
     pub(crate) fn answer<B>(&self, request: &Request<B>) -> Answering {
-        if request.uri().path() == "/readyz" {
-            return Answering::Now(self.readyz(request.method()));
-        }
         let uri = request.uri();
+        match uri.path() {
+            "/livez" => return Answering::Now(probed(request.method(), ok)),
+            "/readyz" => return Answering::Now(probed(request.method(), || self.readyz())),
+            _ => {}
+        }
         let parsed = azwi_imds::parse(request.method(), uri.path(), uri.query(), request.headers(), &self.policy);
         match parsed {
             Ok(azwi_imds::Request::Token(request)) => self.token(request),
@@ -82,19 +84,29 @@ impl App {
         }
     }
 
-    fn readyz(&self, method: &Method) -> Answer {
-        if method != Method::GET && method != Method::HEAD {
-            return full(Rejection::MethodNotAllowed.response());
-        }
+    fn readyz(&self) -> Answer {
         let reasons = self.readiness.reasons(self.clock.now().unix);
         if reasons.is_empty() {
-            let mut answer = Response::new(Full::from("ok"));
-            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-            return answer;
+            return ok();
         }
         let body = readiness::render(&reasons);
         azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, body.len(), Full::from(body))
     }
+}
+
+/// The kubelet's probes ask by GET; HEAD does no harm.
+fn probed(method: &Method, answer: impl FnOnce() -> Answer) -> Answer {
+    if method == Method::GET || method == Method::HEAD {
+        answer()
+    } else {
+        full(Rejection::MethodNotAllowed.response())
+    }
+}
+
+fn ok() -> Answer {
+    let mut answer = Response::new(Full::from("ok"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
 }
 
 /// An answer that is there, or one that is waited for.
