@@ -66,7 +66,7 @@ impl Proxy {
             // It may be alive and silent, and its log would have no end.
             drop(process);
             let log = log.whole();
-            if !log.contains("is not free") {
+            if !log.contains("cannot listen") {
                 bail!("azwi-proxy did not start:\n{log}");
             }
         }

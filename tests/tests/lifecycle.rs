@@ -174,7 +174,7 @@ fn a_port_that_is_taken_ends_the_start_with_a_reason() -> Result<()> {
     let output = command.env_clear().arg(format!("--proxy-port={}", proxy.port())).output()?;
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr)?;
-    assert!(stderr.contains("--proxy-port") && stderr.contains("not free"), "{stderr}");
+    assert!(stderr.contains("--proxy-port") && stderr.contains("cannot listen"), "{stderr}");
     Ok(())
 }
 

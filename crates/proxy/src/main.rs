@@ -95,7 +95,7 @@ async fn serve(config: Config) -> ExitCode {
     let listener = match server::bind(port).await {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!(%error, "--proxy-port: 127.0.0.1:{port} is not free");
+            tracing::error!(%error, "--proxy-port: cannot listen on 127.0.0.1:{port}");
             return ExitCode::from(FAILED);
         }
     };
