@@ -1,9 +1,11 @@
-//! The two ways a command can fail, and the exit code of each.
+//! The ways a command can fail, and the exit code of each.
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
+/// As of `azwi-proxy` when it cannot listen.
+const OCCUPIED: u8 = 1;
 const EX_USAGE: u8 = 64;
 const EX_SOFTWARE: u8 = 70;
 
@@ -11,6 +13,8 @@ const EX_SOFTWARE: u8 = 70;
 pub(crate) enum Failure {
     /// Bad usage or configuration: every error at once, each naming its flag or field.
     Usage(Vec<String>),
+    /// An address cannot be had, or another `serve` has the directory.
+    Occupied(String),
     /// Everything that the user's arguments are not to blame for.
     Internal(anyhow::Error),
 }
@@ -31,6 +35,10 @@ impl Failure {
                     eprintln!("azwi-emulator: {error}");
                 }
                 ExitCode::from(EX_USAGE)
+            }
+            Self::Occupied(error) => {
+                eprintln!("azwi-emulator: {error}");
+                ExitCode::from(OCCUPIED)
             }
             Self::Internal(error) => {
                 eprintln!("azwi-emulator: {error:#}");

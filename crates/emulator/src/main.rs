@@ -1,7 +1,7 @@
 //! `azwi-emulator`: Entra ID and a cluster's OIDC issuer on one's own machine.
 //!
 //! Here is only wiring: parse, build the runtime, run, map the outcome to an exit code
-//! (0 ok, 64 bad usage or configuration, 70 internal).
+//! (0 ok, 1 an address or the directory is taken, 64 bad usage or configuration, 70 internal).
 
 mod certificates;
 mod cli;

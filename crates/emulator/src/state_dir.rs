@@ -1,7 +1,7 @@
 //! The directory that survives a restart: keys (mode 0600), `ca.crt`, and `endpoints.json`, by
 //! which the other commands find the running or last `serve`.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ pub(crate) const CA_KEY: &str = "ca.key";
 pub(crate) const CLUSTER_KEY: &str = "cluster.key";
 pub(crate) const ENTRA_KEY: &str = "entra.key";
 const ENDPOINTS: &str = "endpoints.json";
+const LOCK: &str = "serve.lock";
 
 #[derive(Debug, Clone)]
 pub(crate) struct StateDir(PathBuf);
@@ -32,6 +33,8 @@ pub(crate) struct Endpoints {
 pub(crate) enum StateDirError {
     #[error("{} does not exist: run `azwi-emulator serve --dir {}` first", .file.display(), .dir.display())]
     NeverServed { file: PathBuf, dir: PathBuf },
+    #[error("another `azwi-emulator serve` is using {}: end it, or give another directory", .0.display())]
+    InUse(PathBuf),
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", .path.display())]
@@ -51,6 +54,17 @@ impl StateDir {
         let dir = Self(fs::canonicalize(path).map_err(at)?);
         dir.write(".gitignore", b"*\n", 0o644)?;
         Ok(dir)
+    }
+
+    /// Makes the directory this process's own until the file is closed, at the latest by the end of the process.
+    pub(crate) fn lock(&self) -> Result<fs::File, StateDirError> {
+        let at = |source| self.io(LOCK, source);
+        let file = fs::File::create(self.file(LOCK)).map_err(at)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse(self.0.clone())),
+            Err(TryLockError::Error(source)) => Err(at(source)),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -113,4 +127,19 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Re
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_locked_by_one_at_a_time_and_free_after_it() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = StateDir::create(place.path()).unwrap();
+        let first = dir.lock().unwrap();
+        assert!(matches!(dir.lock(), Err(StateDirError::InUse(_))));
+        drop(first);
+        dir.lock().unwrap();
+    }
 }

@@ -1,10 +1,9 @@
 //! `serve`: the three servers, from their settings to their end.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::{fs, io};
 
-use anyhow::Context as _;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +22,7 @@ use crate::failure::Failure;
 use crate::faults::Faults;
 use crate::server::Server;
 use crate::signing_key::SigningKey;
-use crate::state_dir::{CA_CERTIFICATE, CLUSTER_KEY, ENTRA_KEY, Endpoints, StateDir};
+use crate::state_dir::{CA_CERTIFICATE, CLUSTER_KEY, ENTRA_KEY, Endpoints, StateDir, StateDirError};
 use crate::{control, issuer};
 
 pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -33,12 +32,12 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
     log_to_stderr(args.log_format);
     let settings = Settings::of(args).map_err(Failure::Usage)?;
     let kept = Kept::load(args)?;
-    let bound = Bound::at(&settings).await.map_err(Failure::Internal)?;
+    let bound = Bound::at(&settings).await?;
     serve(settings, kept, bound, &args.san).await.map_err(Failure::Internal)
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::INFO);
+    let builder = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(LevelFilter::INFO);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
@@ -132,18 +131,25 @@ struct Kept {
     authority: Authority,
     cluster_key: SigningKey,
     entra_key: SigningKey,
+    /// Held until the end, lest another `serve` announces its endpoints in the place of ours.
+    _lock: fs::File,
 }
 
 impl Kept {
     fn load(args: &ServeArgs) -> Result<Self, Failure> {
         let usage = |error: &dyn std::fmt::Display| Failure::usage(format!("--dir: {error}"));
         let dir = StateDir::create(&args.state.dir).map_err(|error| usage(&error))?;
+        let lock = dir.lock().map_err(|error| match error {
+            StateDirError::InUse(_) => Failure::Occupied(format!("--dir: {error}")),
+            other => usage(&other),
+        })?;
         let key = |name| SigningKey::load_or_generate(&dir, name).map_err(|error| usage(&error));
         Ok(Self {
             authority: Authority::load_or_generate(&dir).map_err(|error| usage(&error))?,
             cluster_key: key(CLUSTER_KEY)?,
             entra_key: key(ENTRA_KEY)?,
             dir,
+            _lock: lock,
         })
     }
 }
@@ -155,7 +161,7 @@ struct Bound {
 }
 
 impl Bound {
-    async fn at(settings: &Settings) -> anyhow::Result<Self> {
+    async fn at(settings: &Settings) -> Result<Self, Failure> {
         Ok(Self {
             entra: bind("--entra-address", settings.entra).await?,
             issuer: bind("--issuer-address", settings.issuer).await?,
@@ -175,8 +181,12 @@ impl Bound {
     }
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{flag}: cannot listen on {address}"))
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let taken = error.kind() == io::ErrorKind::AddrInUse;
+        let remedy = if taken { "; give another port, or 0 for a free one" } else { "" };
+        Failure::Occupied(format!("{flag}: cannot listen on {address}: {error}{remedy}"))
+    })
 }
 
 async fn serve(settings: Settings, kept: Kept, bound: Bound, names: &[String]) -> anyhow::Result<()> {
