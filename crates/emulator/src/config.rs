@@ -76,8 +76,9 @@ pub(crate) struct FederatedIdentityCredential {
 pub(crate) struct Resources(Vec<String>);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
+#[error("{}{problem}", if .field.is_empty() { String::new() } else { format!("{field}: ") })]
 pub(crate) struct ConfigError {
+    /// Empty for the file itself.
     field: String,
     problem: String,
 }

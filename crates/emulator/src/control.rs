@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::json;
 
 use crate::entra::Entra;
@@ -84,7 +85,7 @@ async fn reset_counters(State(entra): State<Arc<Entra>>) -> StatusCode {
 
 fn read_fault(body: &[u8]) -> Result<Fault, String> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let fault: Fault = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string())?;
+    let fault: Fault = serde_path_to_error::deserialize(&mut json).map_err(shape_problem)?;
     json.end().map_err(|error| error.to_string())?;
     match fault.problem() {
         Some(problem) => Err(problem.to_owned()),
@@ -92,6 +93,42 @@ fn read_fault(body: &[u8]) -> Result<Fault, String> {
     }
 }
 
+/// With the field's name, but not twice: serde's words for an unknown field begin with it.
+fn shape_problem(error: serde_path_to_error::Error<serde_json::Error>) -> String {
+    let field = error.path().to_string();
+    let error = error.into_inner();
+    let named = error.to_string().starts_with(&format!("unknown field `{field}`"));
+    match error.classify() {
+        Category::Data if named || field == "." => error.to_string(),
+        Category::Data => format!("{field}: {error}"),
+        _ => format!("not JSON: {error}"),
+    }
+}
+
 fn bad_request(problem: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": problem }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(fault: &str) -> String {
+        read_fault(fault.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_once() {
+        assert_eq!(problem(r#"{"sttus":503}"#).matches("sttus").count(), 1);
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named() {
+        assert!(problem(r#"{"status":"503"}"#).starts_with("status: invalid type"));
+    }
+
+    #[test]
+    fn what_is_not_json_is_called_so() {
+        assert!(problem("status=503").starts_with("not JSON: expected value"));
+    }
 }
