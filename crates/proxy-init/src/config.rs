@@ -29,14 +29,15 @@ pub(crate) struct Flags {
     /// User id the proxy will run as; its own connections are left alone [env: PROXY_UID] [default: 1501]
     #[arg(long, value_name = "UID")]
     proxy_uid: Option<String>,
-    /// nftables, iptables, or auto: nftables if the kernel has it, else iptables [default: auto]
+    /// nftables, iptables, or auto: nftables if the kernel has it, else iptables, which needs the
+    /// iptables program in the image [default: auto]
     #[arg(long, value_name = "BACKEND")]
     backend: Option<String>,
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 the redirect is in force and verified; 1 it could not be set up or verified, and nothing of it is left;
-64 bad usage or configuration; 70 internal error.";
+Exit codes: 0 the redirect is in force and verified; 1 it could not be set up or verified, and nothing of this run
+is left; 64 bad usage or configuration; 70 internal error.";
 
 impl Flags {
     /// Also understands long flags with one dash, as programs written in Go do (`-proxy-port=8000`).

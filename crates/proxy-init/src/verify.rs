@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) enum Error {
     #[error(
         "port {0} of this pod is in use already, so the proxy could not listen there: give the proxy another port \
-         (annotation azure.workload.identity/proxy-sidecar-port) or free this one"
+         (--proxy-port or PROXY_PORT here, --proxy-port at azwi-proxy) or free this one"
     )]
     PortInUse(u16),
     #[error("cannot listen on 127.0.0.1:{0}, where the proxy is to listen: {1}")]
