@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use config::{Bad, Config, Flags};
 use serde::Serialize;
 use setup::Backend;
+use time::OffsetDateTime;
 
 /// The redirect could not be set up or verified.
 const NO_REDIRECT: u8 = 1;
@@ -52,7 +53,7 @@ fn answer_usage(answer: &clap::Error) -> ExitCode {
 
 fn refuse(bad: &[Bad]) -> ExitCode {
     for error in bad {
-        log(&Failure { level: "ERROR", message: "bad configuration", error: error.to_string() });
+        log(Failure { level: "ERROR", message: "bad configuration", error: error.to_string() });
     }
     ExitCode::from(USAGE)
 }
@@ -61,11 +62,11 @@ fn run(config: Config) -> ExitCode {
     let started = Instant::now();
     match setup::redirect(config) {
         Ok(backend) => {
-            log(&Success::new(config, backend, started.elapsed()));
+            log(Success::new(config, backend, started.elapsed()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            log(&Failure { level: "ERROR", message: "no redirect", error: error.to_string() });
+            log(Failure { level: "ERROR", message: "no redirect", error: error.to_string() });
             ExitCode::from(if error.is_internal() { INTERNAL } else { NO_REDIRECT })
         }
     }
@@ -105,8 +106,35 @@ impl Success {
 }
 
 /// One JSON line on stderr. With stderr gone there is nobody left to tell.
-fn log(event: &impl Serialize) {
-    if let Ok(line) = serde_json::to_string(event) {
+fn log(event: impl Serialize) {
+    let timestamp = rfc3339(OffsetDateTime::now_utc());
+    if let Ok(line) = serde_json::to_string(&Line { timestamp, event }) {
         drop(writeln!(io::stderr(), "{line}"));
+    }
+}
+
+/// What all lines have in common.
+#[derive(Serialize)]
+struct Line<Event> {
+    timestamp: String,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// UTC to the microsecond, as the proxy's log has it.
+fn rfc3339(time: OffsetDateTime) -> String {
+    let (date, clock) = (time.date(), time.time());
+    let (hour, minute, second, micro) = clock.as_hms_micro();
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_rfc_3339_in_utc_with_all_six_digits_of_a_microsecond() {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_000_042_999).unwrap();
+        assert_eq!(rfc3339(time), "2023-11-14T22:13:20.000042Z");
     }
 }
