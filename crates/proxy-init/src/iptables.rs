@@ -32,7 +32,7 @@ pub(crate) enum Error {
     NotPermitted,
     #[error("the iptables program cannot be used: {0}")]
     Unusable(String),
-    #[error("`iptables -t {TABLE} {command}` failed: {words}")]
+    #[error("`iptables -t {TABLE} {command}` failed: {words}{}", hint(.command, .words))]
     Refused { command: String, words: String },
 }
 
@@ -137,9 +137,26 @@ fn refusal(command: &str, words: &str) -> Error {
     Error::Refused { command: command.to_owned(), words: words.replace('\n', " ") }
 }
 
+/// What iptables does not say: `xt_owner` takes only users that exist in the pod's user namespace.
+fn hint(command: &str, words: &str) -> &'static str {
+    if command.contains("--uid-owner") && words.contains("Invalid argument") {
+        "; is PROXY_UID (--proxy-uid) a user id that this user namespace has?"
+    } else {
+        ""
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_rule_about_a_user_is_refused_with_a_hint_at_the_user_id() {
+        let words = "iptables v1.8.9 (nf_tables):  RULE_APPEND failed (Invalid argument): rule in chain X";
+        let refused = |command: &str| refusal(command, words).to_string();
+        assert!(refused("-A X -m owner --uid-owner 7 -j ACCEPT").contains("PROXY_UID"));
+        assert!(!refused("-A X -p tcp -j REDIRECT --to-ports 8000").contains("PROXY_UID"));
+    }
 
     #[test]
     fn what_is_ours_goes_jumps_before_chains_and_nothing_else() {
