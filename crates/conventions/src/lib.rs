@@ -19,9 +19,9 @@ pub mod env {
 
     /// Port the proxy listens on, as proxy-init reads it.
     pub const PROXY_PORT: &str = "PROXY_PORT";
-    /// Address whose traffic proxy-init redirects.
+    /// Address of the real metadata service: proxy-init redirects it, the proxy passes requests on to it.
     pub const METADATA_IP: &str = "METADATA_IP";
-    /// Port whose traffic proxy-init redirects.
+    /// Its port.
     pub const METADATA_PORT: &str = "METADATA_PORT";
     /// Uid whose traffic proxy-init leaves alone.
     pub const PROXY_UID: &str = "PROXY_UID";

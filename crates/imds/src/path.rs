@@ -6,19 +6,24 @@
 
 use crate::Rejection;
 
-/// What this crate answers.
+/// What a path means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub(crate) enum Endpoint<'a> {
     Token,
     IdentityInfo,
+    /// Another category of the metadata service, with what comes behind `/metadata/`.
+    Category(&'a str),
 }
+
+/// The categories beside `identity` (Microsoft Learn, "Azure Instance Metadata Service").
+const CATEGORIES: [&str; 5] = ["instance", "versions", "attested", "loadbalancer", "scheduledevents"];
 
 /// Names the endpoint of a request path (without its query).
 ///
 /// Leading slashes collapse (msal4j sends `//metadata/…`), `metadata` is compared without regard
 /// to ASCII case and one trailing slash is accepted, as AAD Pod Identity's NMI found IMDS to do
 /// (`pkg/nmi/server/server.go` and its tests). The rest is case-sensitive.
-pub(crate) fn classify(path: &str) -> Result<Endpoint, Rejection> {
+pub(crate) fn classify(path: &str) -> Result<Endpoint<'_>, Rejection> {
     let start = path.trim_start_matches('/');
     let segments = start.strip_suffix('/').unwrap_or(start);
     if is_hostile(segments) {
@@ -30,11 +35,12 @@ pub(crate) fn classify(path: &str) -> Result<Endpoint, Rejection> {
     }
 }
 
-fn below_metadata(rest: &str) -> Result<Endpoint, Rejection> {
+fn below_metadata(rest: &str) -> Result<Endpoint<'_>, Rejection> {
     match rest {
         "identity/oauth2/token" => Ok(Endpoint::Token),
         "identity/info" => Ok(Endpoint::IdentityInfo),
         "identity/getplatformmetadata" | "identity/issuecredential" => Err(Rejection::ImdsV2),
+        _ if rest.split('/').next().is_some_and(|first| CATEGORIES.contains(&first)) => Ok(Endpoint::Category(rest)),
         _ => Err(Rejection::NotFound),
     }
 }
@@ -128,13 +134,21 @@ mod tests {
             "/metadata/identity/oauth2/Token",
             "/metadata/identity/Info",
             "/metadata.identity/oauth2/token",
-            "/metadata/instance",
-            "/metadata/versions",
+            "/metadata/Instance",
+            "/metadata/instances",
             "/host/token",
             "/identity/oauth2/token",
             "/x/metadata/identity/oauth2/token",
         ] {
             assert_eq!(classify(path), Err(Rejection::NotFound), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn other_categories_are_told_with_what_is_below_them() {
+        assert_eq!(classify("//Metadata/instance/compute/"), Ok(Endpoint::Category("instance/compute")));
+        for category in CATEGORIES {
+            assert_eq!(classify(&format!("/metadata/{category}")), Ok(Endpoint::Category(category)));
         }
     }
 

@@ -36,6 +36,12 @@ pub enum Request {
     Token(TokenRequest),
     /// `GET /metadata/identity/info`, answered by [`identity_info`](crate::identity_info).
     IdentityInfo,
+    /// Another category of the metadata service, which only the real one can answer.
+    Category {
+        /// The path in its canonical spelling, e.g. `/metadata/instance/compute`; never below
+        /// `/metadata/identity`.
+        path: String,
+    },
 }
 
 /// A request for an access token.
@@ -65,16 +71,19 @@ pub fn parse(
     policy: &Policy,
 ) -> Result<Request, Rejection> {
     let endpoint = path::classify(path)?;
-    check_method(method)?;
+    check_method(method, endpoint)?;
     check_headers(headers, *policy)?;
     match endpoint {
+        Endpoint::Category(rest) => Ok(Request::Category { path: format!("/metadata/{rest}") }),
         Endpoint::Token => token_request(query.unwrap_or_default()).map(Request::Token),
         Endpoint::IdentityInfo => Ok(Request::IdentityInfo),
     }
 }
 
-fn check_method(method: &Method) -> Result<(), Rejection> {
-    if method == Method::GET { Ok(()) } else { Err(Rejection::MethodNotAllowed) }
+/// Scheduled events are acknowledged by POST; everything else is read.
+fn check_method(method: &Method, endpoint: Endpoint<'_>) -> Result<(), Rejection> {
+    let is_acknowledgement = method == Method::POST && endpoint == Endpoint::Category("scheduledevents");
+    if method == Method::GET || is_acknowledgement { Ok(()) } else { Err(Rejection::MethodNotAllowed) }
 }
 
 fn check_headers(headers: &HeaderMap, policy: Policy) -> Result<(), Rejection> {

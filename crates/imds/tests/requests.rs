@@ -35,7 +35,7 @@ fn token_request(query: &str) -> TokenRequest {
 fn selector(query: &str) -> Result<Option<Selector>, Rejection> {
     match ask(&format!("{MANAGEMENT}&{query}"))? {
         Request::Token(request) => Ok(request.selector),
-        Request::IdentityInfo => panic!("the token path names the token endpoint"),
+        other => panic!("the token path names the token endpoint, not {other:?}"),
     }
 }
 
@@ -247,4 +247,26 @@ fn checks_apply_in_the_order_of_imds() {
     assert_eq!(ask(all), Err(Rejection::MissingResource));
     assert_eq!(ask(&format!("{all}x")), Err(Rejection::SelectorsExclusive));
     assert_eq!(ask("client_id=1&resource=x"), Err(Rejection::IdentityNotFound));
+}
+
+#[test]
+fn other_categories_are_named_by_their_canonical_path() {
+    let metadata = [("metadata", "true")];
+    for (path, canonical) in [
+        ("/metadata/instance", "/metadata/instance"),
+        ("//Metadata/instance/compute/", "/metadata/instance/compute"),
+        ("/metadata/attested/document", "/metadata/attested/document"),
+        ("/metadata/versions", "/metadata/versions"),
+        ("/metadata/loadbalancer", "/metadata/loadbalancer"),
+    ] {
+        assert_eq!(get(path, None, &metadata), Ok(Request::Category { path: canonical.to_owned() }), "{path}");
+    }
+    assert_eq!(get("/metadata/Instance", None, &metadata), Err(Rejection::NotFound));
+}
+
+#[test]
+fn other_categories_are_guarded_like_the_identity_endpoints() {
+    assert_eq!(get("/metadata/instance", None, &[]), Err(Rejection::MissingMetadataHeader));
+    let forwarded = [("metadata", "true"), ("x-forwarded-for", "x")];
+    assert_eq!(get("/metadata/instance", None, &forwarded), Err(Rejection::Forwarded));
 }

@@ -7,11 +7,12 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, env};
+use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
 use azwi_entra::{AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, TenantId};
 use azwi_imds::MetadataHeader;
 use clap::Parser;
@@ -62,6 +63,10 @@ pub(crate) struct Args {
     /// Whether apps must send "Metadata: true": required or ignore [default: required]
     #[arg(long, value_name = "POLICY")]
     metadata_header: Option<String>,
+    /// What becomes of requests for other metadata (instance, versions, attested, loadbalancer, scheduledevents):
+    /// metadata passes them to the real service at METADATA_IP:METADATA_PORT, off refuses them [default: metadata]
+    #[arg(long, value_name = "POLICY")]
+    passthrough: Option<String>,
     /// PEM file with certificate authorities to trust beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<String>,
@@ -76,7 +81,8 @@ Environment:
   AZURE_CLIENT_ID             the identity when a request names none: a GUID
   AZURE_FEDERATED_TOKEN_FILE  the projected service account token
   AZURE_AUTHORITY_HOST        Entra [default: https://login.microsoftonline.com/]
-  HTTPS_PROXY, NO_PROXY       how to get there
+  METADATA_IP, METADATA_PORT  the real metadata service [default: 169.254.169.254, 80]
+  HTTPS_PROXY, NO_PROXY       how to get to Entra
   SSL_CERT_FILE, SSL_CERT_DIR trusted certificate authorities instead of the system's
 
 Probes, on the same port:
@@ -120,6 +126,8 @@ pub(crate) struct Config {
     pub grace: Duration,
     /// How strict the protocol is.
     pub metadata_header: MetadataHeader,
+    /// The real metadata service, if apps may reach it.
+    pub passthrough: Option<SocketAddrV4>,
     /// Trust beside the system's.
     pub ca_bundle: Option<CaBundle>,
 }
@@ -151,7 +159,7 @@ impl Args {
     /// Every mistake there is.
     pub(crate) fn command(self, surroundings: &impl Surroundings) -> Result<Command, Vec<Problem>> {
         let mut values = Values { surroundings, problems: Vec::new() };
-        let port = values.flag("--proxy-port", self.proxy_port.as_deref(), port).unwrap_or(DEFAULT_PROXY_PORT);
+        let port = values.flag("--proxy-port", self.proxy_port.as_deref(), port_number).unwrap_or(DEFAULT_PROXY_PORT);
         let patience = values.flag("--probe-timeout", self.probe_timeout.as_deref(), patience);
         let log_level = values.flag("--log-level", self.log_level.as_deref(), log_level).unwrap_or(LevelFilter::INFO);
         let command = if self.probe {
@@ -183,6 +191,9 @@ impl Args {
         };
         let unmapped = values.flag("--unmapped-identity", self.unmapped_identity.as_deref(), unmapped_identity);
         let header = values.flag("--metadata-header", self.metadata_header.as_deref(), metadata_header);
+        let ip = values.env(env::METADATA_IP, ipv4).unwrap_or(METADATA_IP.into());
+        let metadata_port = values.env(env::METADATA_PORT, port_number).unwrap_or(METADATA_PORT);
+        let passes = values.flag("--passthrough", self.passthrough.as_deref(), passthrough).unwrap_or(true);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         values.check_libraries();
         Some(Config {
@@ -193,6 +204,7 @@ impl Args {
             assertion,
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
+            passthrough: passes.then_some(SocketAddrV4::new(ip, metadata_port)),
             ca_bundle,
         })
     }
@@ -239,9 +251,22 @@ fn go_style(argument: OsString) -> OsString {
     }
 }
 
-fn port(value: &str) -> Result<u16, String> {
+fn port_number(value: &str) -> Result<u16, String> {
     let port = value.parse().ok().filter(|&port: &u16| port > 0);
     port.ok_or_else(|| format!("{value:?} is not a port from 1 to 65535"))
+}
+
+fn ipv4(value: &str) -> Result<Ipv4Addr, String> {
+    value.parse().map_err(|_| format!("{value:?} is not an IPv4 address such as 169.254.169.254"))
+}
+
+/// Whether requests are passed on.
+fn passthrough(value: &str) -> Result<bool, String> {
+    match value {
+        "metadata" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{value:?} is not one of metadata, off")),
+    }
 }
 
 fn seconds(value: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
@@ -410,6 +435,7 @@ mod tests {
             "--metadata-header=maybe",
             "--identity-map=/missing",
             "--unmapped-identity=maybe",
+            "--passthrough=maybe",
             "--ca-file=/missing",
         ];
         let env = &[
@@ -417,6 +443,8 @@ mod tests {
             ("AZURE_TENANT_ID", "my tenant"),
             ("AZURE_CLIENT_ID", "app"),
             ("AZURE_FEDERATED_TOKEN_FILE", "/directory"),
+            ("METADATA_IP", "fd00::1"),
+            ("METADATA_PORT", "0"),
             ("SSL_CERT_FILE", "/missing"),
             ("SSL_CERT_DIR", "/directory:/missing"),
             ("HTTPS_PROXY", "http://user:hunter2@:::"),
@@ -431,6 +459,9 @@ mod tests {
             ("--metadata-header", "required, ignore"),
             ("--identity-map", "/missing cannot be read"),
             ("--unmapped-identity", "default, reject"),
+            ("--passthrough", "metadata, off"),
+            ("METADATA_IP", "IPv4"),
+            ("METADATA_PORT", "1 to 65535"),
             ("--ca-file", "/missing cannot be read"),
             ("AZURE_AUTHORITY_HOST", "https://"),
             ("AZURE_TENANT_ID", "domain name"),
@@ -443,7 +474,7 @@ mod tests {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 16);
+        assert_eq!(problems.len(), 19);
         assert!(!problems.join("").contains("hunter2"));
     }
 

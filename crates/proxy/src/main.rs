@@ -13,6 +13,7 @@ mod identity_map;
 mod key;
 mod lifetime;
 mod logging;
+mod passthrough;
 mod probe;
 mod readiness;
 mod server;
@@ -151,6 +152,7 @@ fn app(config: Config) -> anyhow::Result<App> {
         policy: Policy { metadata_header: config.metadata_header },
         readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
         identities: Identities::new(config.given),
+        passthrough: config.passthrough,
         tokens,
         clock,
     })

@@ -109,7 +109,7 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     let farewell = phase.clone();
     let service = service_fn(|request| {
         let in_the_works = guest.request();
-        let answering = app.answer(&request);
+        let answering = app.answer(request);
         finish(answering, farewell.clone(), in_the_works)
     });
     let mut http = http1::Builder::new();

@@ -3,7 +3,9 @@
 //! A cached token is answered in the synchronous part of the service: no task, no lock, no allocation that outlives the
 //! request. Everything else waits in a boxed future.
 
+use std::error::Error as StdError;
 use std::future::Future;
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,18 +14,23 @@ use azwi_imds::{Failure, Policy, Rejection, TokenRequest};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
+use hyper::body::Body;
 
 use crate::cache::TokenCache;
 use crate::clock::Clock;
 use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
 use crate::key::Key;
+use crate::passthrough::{self, Streamed};
 use crate::readiness::{self, Readiness};
 use crate::slot::Demand;
 
+/// Made here, or streamed from the real metadata service.
+pub(crate) type AnswerBody = Either<Full<Bytes>, Streamed>;
+
 /// What hyper writes.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<AnswerBody>;
 
 /// The sidecar behind its listener.
 pub(crate) struct App {
@@ -35,13 +42,19 @@ pub(crate) struct App {
     pub tokens: Option<TokenCache>,
     /// Whether tokens can be asked for.
     pub readiness: Readiness,
+    /// The real metadata service, if apps may reach it.
+    pub passthrough: Option<SocketAddrV4>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
 
 impl App {
     /// Answers a request, at once where that is possible.
-    pub(crate) fn answer<B>(&self, request: &Request<B>) -> Answering {
+    pub(crate) fn answer<B>(&self, request: Request<B>) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let uri = request.uri();
         match uri.path() {
             "/livez" => return Answering::Now(probed(request.method(), ok)),
@@ -50,8 +63,9 @@ impl App {
         }
         let parsed = azwi_imds::parse(request.method(), uri.path(), uri.query(), request.headers(), &self.policy);
         match parsed {
-            Ok(azwi_imds::Request::Token(request)) => self.token(request),
+            Ok(azwi_imds::Request::Token(wanted)) => self.token(wanted),
             Ok(azwi_imds::Request::IdentityInfo) => Answering::Now(self.identity_info()),
+            Ok(azwi_imds::Request::Category { path }) => self.pass_through(request, path),
             Err(rejection) => reject(rejection),
         }
     }
@@ -77,6 +91,22 @@ impl App {
         }
     }
 
+    fn pass_through<B>(&self, request: Request<B>, path: String) -> Answering
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let Some(upstream) = self.passthrough else {
+            return Answering::Now(full(passthrough::blocked().response()));
+        };
+        Answering::Later(Box::pin(async move {
+            match passthrough::forward(upstream, request, &path).await {
+                Ok(response) => response.map(Either::Right),
+                Err(failure) => full(failure.response()),
+            }
+        }))
+    }
+
     fn identity_info(&self) -> Answer {
         match self.identities.tenant() {
             Some(tenant) => full(azwi_imds::identity_info(tenant.as_str())),
@@ -90,7 +120,7 @@ impl App {
             return ok();
         }
         let body = readiness::render(&reasons);
-        azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, body.len(), Full::from(body))
+        azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, body.len(), Either::Left(Full::from(body)))
     }
 }
 
@@ -104,7 +134,7 @@ fn probed(method: &Method, answer: impl FnOnce() -> Answer) -> Answer {
 }
 
 fn ok() -> Answer {
-    let mut answer = Response::new(Full::from("ok"));
+    let mut answer = Response::new(Either::Left(Full::from("ok")));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
@@ -130,7 +160,7 @@ fn from_outcome(outcome: Result<Bytes, Box<Failure>>) -> Answer {
 }
 
 fn token(body: Bytes) -> Answer {
-    azwi_imds::json(StatusCode::OK, body.len(), Full::new(body))
+    azwi_imds::json(StatusCode::OK, body.len(), Either::Left(Full::new(body)))
 }
 
 fn reject(rejection: Rejection) -> Answering {
@@ -144,5 +174,5 @@ fn refuse(failure: &Failure) -> Answering {
 }
 
 fn full(response: Response<Vec<u8>>) -> Answer {
-    response.map(Full::from)
+    response.map(|body| Either::Left(Full::from(body)))
 }
