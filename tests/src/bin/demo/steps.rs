@@ -209,7 +209,9 @@ pub(crate) fn outage(tell: &Narrator, cast: &Cast, entra: &Emulator<'_>, claims:
     let Some(seconds) = answer.header("Retry-After") else { bail!("no Retry-After in {}", answer.status_line()) };
     tell.fact("", format!("… and says {}, Retry-After: {seconds}", answer.status_line()));
     ensure!(answer.status == 503, "the outage was not told as what it is");
-    entra.clear_faults()
+    entra.clear_faults()?;
+    tell.say("Entra ID answers again.");
+    Ok(())
 }
 
 /// What a claim means to somebody who does not know its short name (RFC 7519, Entra's access token claims).
