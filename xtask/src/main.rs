@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
         Err(error) => {
-            eprintln!("xtask: {error}\n\n{}", arguments::HELP);
+            eprintln!("xtask: {error}; `cargo xtask --help` tells what there is");
             ExitCode::from(BAD_USAGE)
         }
     }

@@ -35,6 +35,16 @@ fn line(Row { group, outcome, took }: &Row) -> String {
     line.trim_end().to_owned()
 }
 
+/// The last line, where something was skipped and may not be: the table alone would look good enough.
+pub(crate) fn verdict(rows: &[Row], may_skip: bool) -> String {
+    let skipped = rows.iter().filter(|row| matches!(row.outcome, Outcome::Skipped(_)));
+    let names: Vec<&str> = skipped.map(|row| row.group.name()).collect();
+    if may_skip || names.is_empty() {
+        return String::new();
+    }
+    format!("skipped: {}; with CI=true that is a failure\n", names.join(", "))
+}
+
 /// Whether the run counts as good. A machine that is meant to run everything may not skip.
 pub(crate) fn is_good(rows: &[Row], may_skip: bool) -> bool {
     rows.iter().all(|row| match row.outcome {
@@ -66,6 +76,13 @@ mod tests {
         let rows = [row(Group::Unit, Outcome::Passed), row(Group::Uids, Outcome::Skipped(String::new()))];
         assert!(is_good(&rows, true));
         assert!(!is_good(&rows, false));
+    }
+
+    #[test]
+    fn the_last_line_says_so_where_a_skipped_group_is_a_failure() {
+        let rows = [row(Group::Unit, Outcome::Passed), row(Group::Uids, Outcome::Skipped("no uids".into()))];
+        assert_eq!(verdict(&rows, false), "skipped: uids; with CI=true that is a failure\n");
+        assert_eq!(verdict(&rows, true), "");
     }
 
     #[test]

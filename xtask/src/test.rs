@@ -6,11 +6,11 @@ use std::time::Instant;
 use crate::cargo::{build_programs, cargo, root};
 use crate::group::Group;
 use crate::needs;
-use crate::report::{Outcome, Row, is_good, table};
+use crate::report::{Outcome, Row, is_good, table, verdict};
 
 pub(crate) fn run(groups: &[Group], ci: bool) -> ExitCode {
     let rows: Vec<Row> = groups.iter().map(|group| timed(*group)).collect();
-    print!("\n{}", table(&rows));
+    print!("\n{}{}", table(&rows), verdict(&rows, !ci));
     if is_good(&rows, !ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -27,7 +27,7 @@ fn outcome(group: Group) -> Outcome {
         return Outcome::Failed(error);
     }
     if let Err(missing) = needs::check(group) {
-        println!("skipped: {missing}");
+        println!("skipped");
         return Outcome::Skipped(missing);
     }
     execute(group).map_or_else(Outcome::Failed, |()| Outcome::Passed)
