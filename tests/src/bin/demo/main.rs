@@ -5,6 +5,7 @@
 
 mod app;
 mod cast;
+mod directory;
 mod http;
 mod json;
 mod narrator;
@@ -24,7 +25,8 @@ use azwi_tests::namespace::{Namespace, Users};
 const USAGE: &str = "usage: demo [--keep]                show the main job; --keep: then a shell inside
        demo users                   which user ids a namespace of this user has: many or single
        demo http-get URL [HEADER…]  one plain request
-       demo tethered PROGRAM…       run a program that ends with its parent";
+       demo tethered PROGRAM…       run a program that ends with its parent
+       demo keep-directory          a temporary directory until stdin ends";
 
 fn main() -> ExitCode {
     match run() {
@@ -45,6 +47,7 @@ fn run() -> anyhow::Result<()> {
         ["users"] => users(),
         ["http-get", url, headers @ ..] => http::get(url, headers),
         [cast::TETHERED, ..] => tethered::tethered(arguments.get(1..).unwrap_or_default()),
+        [directory::KEEP] => directory::keep(),
         _ => bail!(USAGE),
     }
 }
