@@ -84,7 +84,7 @@ pub(crate) struct ConfigError {
 }
 
 impl Config {
-    /// Everything that is wrong with the file at once.
+    /// Everything that is wrong with the file at once; of an object whose shape is wrong, the first such field only.
     pub(crate) fn parse(json: &str) -> Result<Self, Vec<ConfigError>> {
         file::parse(json)
     }

@@ -11,7 +11,7 @@ const EX_SOFTWARE: u8 = 70;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Bad usage or configuration: every error at once, each naming its flag or field.
+    /// Bad usage or configuration: every error that can be seen at once, each naming its flag or field.
     Usage(Vec<String>),
     /// An address cannot be had, or another `serve` has the directory.
     Occupied(String),
