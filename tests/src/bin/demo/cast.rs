@@ -142,6 +142,7 @@ mod tests {
     #[test]
     fn a_program_in_a_closed_directory_is_not_open_to_all() {
         let closed = tempfile::tempdir().unwrap();
+        fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o750)).unwrap();
         let program = closed.path().join("program");
         fs::write(&program, "").unwrap();
         open_to_all(&program).unwrap();
