@@ -120,13 +120,23 @@ fn an_unknown_flag_is_64() {
 }
 
 #[test]
-fn an_address_in_use_is_70_and_names_its_flag() {
+fn an_address_in_use_is_1_and_names_its_flag_and_a_remedy() {
     let emulator = start();
     let dir = TempDir::new().unwrap();
     let address = emulator.control().strip_prefix("http://").unwrap();
     let output = run(&["serve", "--dir", dir.path().to_str().unwrap(), "--entra-address", address]);
-    assert_eq!(output.status.code(), Some(70));
-    assert!(stderr(&output)[0].contains("--entra-address: cannot listen on"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+    let error = stderr(&output)[0];
+    assert!(error.contains("--entra-address: cannot listen on") && error.contains("another port"), "{error}");
+}
+
+#[test]
+fn a_directory_that_is_being_served_is_refused_to_another_serve_with_1() {
+    let emulator = start();
+    let output = run(&["serve", "--dir", emulator.dir().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output)[0].contains("another `azwi-emulator serve` is using"), "{output:?}");
+    emulator.counters().unwrap();
 }
 
 #[test]
@@ -174,11 +184,13 @@ fn a_token_has_the_shape_that_kubernetes_gives_it() {
 }
 
 #[test]
-fn control_of_an_emulator_that_has_gone_is_70() {
+fn control_of_an_emulator_that_has_gone_is_64_and_says_what_to_run() {
     let dir = TempDir::new().unwrap();
     let (mut child, _) = serve(dir.path(), "127.0.0.1:0");
     child.kill().unwrap();
     child.wait().unwrap();
     let output = run(&["counters", "--dir", dir.path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(70));
+    assert_eq!(output.status.code(), Some(64));
+    let error = stderr(&output)[0];
+    assert!(error.contains("no emulator answers at http://127.0.0.1:") && error.contains("serve --dir"), "{error}");
 }
