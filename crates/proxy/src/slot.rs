@@ -194,7 +194,7 @@ impl Slot {
                 },
             };
             failed.told.store(true, Ordering::Relaxed);
-            let is_hopeless = failed.budget.is_zero() || failed.retry_at > started + failed.budget;
+            let is_hopeless = failed.retry_at > started + failed.budget;
             if is_hopeless || self.usable().is_some() {
                 return self.last_resort(|| failed.answer(self.now().monotonic));
             }
