@@ -207,7 +207,7 @@ fn where_files_are_few_connections_leave_room_for_the_exchange() -> Result<()> {
         ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
         ("AZURE_AUTHORITY_HOST", stage.entra.authority()),
     ];
-    let proxy = Proxy::start_with_few_files(128, &env, &["--ca-file", &ca_file])?;
+    let proxy = Proxy::start_with_few_files(384, &env, &["--ca-file", &ca_file])?;
     // They hold all the files there are for clients.
     let idle = idle_connections(300, &proxy)?;
     let response = proxy.token(RESOURCE)?;

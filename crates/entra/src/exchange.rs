@@ -102,15 +102,10 @@ impl Exchanger {
             .send()
             .await
             .map_err(|error| self.transport(error))?;
-        self.read(response).await.map_err(|mut error| {
-            if let ExchangeError::Refused(refusal) = &mut error {
-                refusal.redact(assertion.expose());
-            }
-            error
-        })
+        self.read(response, assertion).await
     }
 
-    async fn read(&self, mut response: Response) -> Result<AccessToken, ExchangeError> {
+    async fn read(&self, mut response: Response, assertion: &Assertion) -> Result<AccessToken, ExchangeError> {
         let status = response.status();
         let now = SystemTime::now();
         let retry_after = response
@@ -129,7 +124,12 @@ impl Exchanger {
             let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             return AccessToken::from_json(&body, now).ok_or(ExchangeError::Malformed(status.as_u16()));
         }
-        Err(ExchangeError::Refused(Box::new(Refusal::from_response(status.as_u16(), retry_after, &body))))
+        Err(ExchangeError::Refused(Box::new(Refusal::from_response(
+            status.as_u16(),
+            retry_after,
+            &body,
+            assertion.expose(),
+        ))))
     }
 
     fn transport(&self, error: reqwest::Error) -> ExchangeError {

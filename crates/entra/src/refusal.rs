@@ -36,11 +36,13 @@ const MAX_CODES: usize = 16;
 const SHORTEST_SECRET: usize = 16;
 
 impl Refusal {
-    /// Reads an answer that was not a success, field by field: what is not as it should be is left out. A body that is
-    /// not Entra's JSON (a gateway's page) leaves the status.
-    pub(crate) fn from_response(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+    /// Reads an answer that was not a success, field by field: what is not as it should be is left out, and what an
+    /// authority or a gateway echoes of the `assertion` it was sent is blackened. A body that is not Entra's JSON (a
+    /// gateway's page) leaves the status.
+    pub(crate) fn from_response(status: u16, retry_after: Option<Duration>, body: &[u8], assertion: &str) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |name| body.get(name).and_then(Value::as_str).map(clip);
+        // Clipped last, so that no cut makes a part of the assertion unknowable.
+        let text = |name| body.get(name).and_then(Value::as_str).map(|text| clip(&redact(text, assertion)));
         Self {
             status,
             error: text("error").unwrap_or_default(),
@@ -50,17 +52,6 @@ impl Refusal {
             trace_id: text("trace_id"),
             correlation_id: text("correlation_id"),
             retry_after,
-        }
-    }
-
-    /// Blackens what an authority or a gateway echoes of the assertion it was sent.
-    pub(crate) fn redact(&mut self, assertion: &str) {
-        let optional = [&mut self.timestamp, &mut self.trace_id, &mut self.correlation_id];
-        let texts = [&mut self.error, &mut self.description].into_iter().chain(optional.into_iter().flatten());
-        for text in texts {
-            for part in assertion.split('.').filter(|part| part.len() >= SHORTEST_SECRET) {
-                *text = text.replace(part, "[redacted]");
-            }
         }
     }
 
@@ -86,6 +77,11 @@ fn codes(field: Option<&Value>) -> Vec<u64> {
     field.and_then(Value::as_array).into_iter().flatten().filter_map(number).take(MAX_CODES).collect()
 }
 
+fn redact(text: &str, assertion: &str) -> String {
+    let secrets = assertion.split('.').filter(|part| part.len() >= SHORTEST_SECRET);
+    secrets.fold(text.to_owned(), |text, part| text.replace(part, "[redacted]"))
+}
+
 fn clip(text: &str) -> String {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
@@ -109,7 +105,7 @@ mod tests {
     #[test]
     fn entras_error_json_is_kept_field_by_field() {
         let body = br#"{"error":"invalid_client","error_description":"AADSTS700213: No match","error_codes":[700213],"timestamp":"2024-01-01 00:00:00Z","trace_id":"t","correlation_id":"c","error_uri":"https://x"}"#;
-        let refusal = Refusal::from_response(401, None, body);
+        let refusal = Refusal::from_response(401, None, body, "");
         assert_eq!((refusal.error.as_str(), refusal.error_codes.as_slice()), ("invalid_client", &[700_213][..]));
         assert_eq!((refusal.trace_id.as_deref(), refusal.correlation_id.as_deref()), (Some("t"), Some("c")));
         assert_eq!(refusal.class(), Class::Propagating);
@@ -118,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_gateways_page_is_judged_by_its_status() {
-        let refusal = Refusal::from_response(502, None, b"<html>Bad Gateway</html>");
+        let refusal = Refusal::from_response(502, None, b"<html>Bad Gateway</html>", "");
         assert_eq!(refusal.class(), Class::Transient);
         assert_eq!(refusal.to_string(), "Entra answered HTTP 502 without saying why");
     }
@@ -126,7 +122,7 @@ mod tests {
     #[test]
     fn fields_of_another_shape_are_left_out_and_the_rest_is_kept() {
         let body = br#"{"error":"invalid_client","error_description":null,"error_codes":["7000112"],"trace_id":7}"#;
-        let refusal = Refusal::from_response(401, None, body);
+        let refusal = Refusal::from_response(401, None, body, "");
         assert_eq!((refusal.error.as_str(), refusal.error_codes.as_slice()), ("invalid_client", &[7_000_112][..]));
         assert_eq!((refusal.description.as_str(), refusal.trace_id), ("", None));
     }
@@ -135,16 +131,23 @@ mod tests {
     fn an_echoed_assertion_is_blackened_whole_or_in_parts() {
         let assertion = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ";
         let body = format!(r#"{{"error_description":"you sent {assertion}","trace_id":"c2lnbmF0dXJlLXNpZ25hdHVyZQ"}}"#);
-        let mut refusal = Refusal::from_response(401, None, body.as_bytes());
-        refusal.redact(assertion);
+        let refusal = Refusal::from_response(401, None, body.as_bytes(), assertion);
         assert_eq!(refusal.description, "you sent [redacted].[redacted].[redacted]");
         assert_eq!(refusal.trace_id.as_deref(), Some("[redacted]"));
     }
 
     #[test]
+    fn an_echo_across_the_clipping_is_blackened_too() {
+        let assertion = format!("{}.{}", "a".repeat(40), "b".repeat(400));
+        let body = format!(r#"{{"error_description":"{}{assertion}"}}"#, "-".repeat(MAX_TEXT - 100));
+        let refusal = Refusal::from_response(401, None, body.as_bytes(), &assertion);
+        assert!(!refusal.description.contains("bbbb"), "{}", refusal.description);
+    }
+
+    #[test]
     fn an_endless_text_is_clipped_between_characters() {
         let body = format!(r#"{{"error_description":"{}"}}"#, "é€".repeat(2000));
-        let refusal = Refusal::from_response(401, None, body.as_bytes());
+        let refusal = Refusal::from_response(401, None, body.as_bytes(), "");
         assert!((MAX_TEXT - 3..=MAX_TEXT).contains(&refusal.description.len()));
     }
 

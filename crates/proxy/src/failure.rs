@@ -168,15 +168,17 @@ fn rule(cause: &FetchError, circumstances: Circumstances) -> Rule {
 }
 
 fn refused(refusal: &Refusal, circumstances: Circumstances, backoff: Duration) -> Rule {
-    let asked_for = refusal.retry_after.map(|pause| pause.clamp(FIRST_BACKOFF, LONGEST_WAIT));
+    // Zero, or a date that is past on this node's clock, asks for nothing.
+    let asked_for = refusal.retry_after.filter(|pause| !pause.is_zero()).map(|pause| pause.min(LONGEST_WAIT));
+    let pause = asked_for.map_or(backoff, |pause| pause.max(backoff));
     match refusal.class() {
         Class::Request => Rule(Reply::BadRequest, Duration::ZERO, remembered()),
         Class::Propagating if circumstances.in_grace => Rule(Reply::Unavailable(10), BUDGET, PROPAGATION_DELAY),
         Class::Propagating | Class::Permanent => Rule(Reply::Forbidden, Duration::ZERO, remembered()),
         Class::StaleAssertion => Rule(Reply::Unavailable(5), Duration::ZERO, STALE_DELAY),
         Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, STALE_DELAY),
-        Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, asked_for.unwrap_or(backoff)),
-        Class::Transient => Rule(Reply::Unavailable(2), BUDGET, asked_for.unwrap_or(backoff)),
+        Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, pause),
+        Class::Transient => Rule(Reply::Unavailable(2), BUDGET, pause),
         Class::Throttled => Rule(Reply::TooManyRequests, BUDGET, asked_for.unwrap_or(THROTTLED_DELAY)),
     }
 }

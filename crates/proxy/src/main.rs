@@ -36,6 +36,7 @@ use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Args, Command, Config, Surroundings};
 use crate::identities::Identities;
+use crate::passthrough::Passthrough;
 use crate::readiness::Readiness;
 use crate::service::App;
 use crate::slot::Shared;
@@ -86,7 +87,10 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Serve(config) => {
             logging::start(config.log_level);
-            runtime.block_on(serve(*config))
+            let code = runtime.block_on(serve(*config));
+            // A name that is still being looked up must not hold up the end.
+            runtime.shutdown_background();
+            code
         }
     }
 }
@@ -152,7 +156,7 @@ fn app(config: Config) -> anyhow::Result<App> {
         policy: Policy { metadata_header: config.metadata_header },
         readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
         identities: Identities::new(config.given),
-        passthrough: config.passthrough,
+        passthrough: config.passthrough.map(Passthrough::new),
         tokens,
         clock,
     })

@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Duration;
 
 use azwi_imds::{Failure, FailureStatus, RetryAfter};
@@ -18,8 +19,11 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+/// Requests on their way at once. Bounds what a flood can open, and a loop if the redirect sends us back to ourselves.
+const MAX_REQUESTS: usize = 32;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From the connection to the end of the answer.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,24 +40,57 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// An answer of the real metadata service, streamed.
 pub(crate) type Streamed = Limited<Incoming>;
 
-/// Asks `upstream` for `path` in its canonical spelling, with the query, headers and body of `request`.
-///
-/// # Errors
-/// What to answer if it cannot be asked.
-pub(crate) async fn forward<B>(
+/// The way to the real metadata service.
+#[derive(Clone)]
+pub(crate) struct Passthrough {
     upstream: SocketAddrV4,
-    request: Request<B>,
-    path: &str,
-) -> Result<Response<Streamed>, Failure>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let answer = timeout(TOTAL_TIMEOUT, exchange(upstream, request, path)).await;
-    answer.unwrap_or_else(|_| Err("no answer in time".into())).map_err(|error| {
-        tracing::warn!(%upstream, path, %error, "the real metadata service cannot be asked");
-        unavailable(error.as_ref())
-    })
+    room: Arc<Semaphore>,
+}
+
+impl Passthrough {
+    /// To the service at `upstream`.
+    pub(crate) fn new(upstream: SocketAddrV4) -> Self {
+        Self { upstream, room: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+    }
+
+    /// Asks for `path` in its canonical spelling, with the query, headers and body of `request`.
+    ///
+    /// # Errors
+    /// What to answer if that cannot be done.
+    pub(crate) async fn forward<B>(self, request: Request<B>, path: &str) -> Result<Response<Streamed>, Failure>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Self { upstream, room } = self;
+        let permit = room.try_acquire_owned().map_err(|_| crowded())?;
+        if request.body().size_hint().lower() > MAX_REQUEST as u64 {
+            return Err(too_large());
+        }
+        let answer = timeout(TOTAL_TIMEOUT, exchange(upstream, request, path, permit)).await;
+        answer.unwrap_or_else(|_| Err("no answer in time".into())).map_err(|error| {
+            tracing::warn!(%upstream, path, %error, "the real metadata service cannot be asked");
+            unavailable(error.as_ref())
+        })
+    }
+}
+
+fn crowded() -> Failure {
+    Failure {
+        status: FailureStatus::TooManyRequests { retry_after: RetryAfter::new(1) },
+        error: "temporarily_unavailable".to_owned(),
+        description: "Too many requests are on their way to the real metadata service.".to_owned(),
+        details: None,
+    }
+}
+
+fn too_large() -> Failure {
+    Failure {
+        status: FailureStatus::BadRequest,
+        error: "invalid_request".to_owned(),
+        description: format!("The request body is larger than {MAX_REQUEST} bytes"),
+        details: None,
+    }
 }
 
 /// The answer where the operator has closed this way.
@@ -75,7 +112,12 @@ fn unavailable(error: &dyn StdError) -> Failure {
     }
 }
 
-async fn exchange<B>(upstream: SocketAddrV4, request: Request<B>, path: &str) -> Result<Response<Streamed>, BoxError>
+async fn exchange<B>(
+    upstream: SocketAddrV4,
+    request: Request<B>,
+    path: &str,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response<Streamed>, BoxError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -84,8 +126,14 @@ where
     let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(upstream)).await??;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Carries the body after this function has returned the head.
-    tokio::spawn(timeout(TOTAL_TIMEOUT, connection));
+    tokio::spawn(async move {
+        drop(timeout(TOTAL_TIMEOUT, connection).await);
+        drop(permit);
+    });
     let mut response = sender.send_request(request).await?;
+    if response.body().size_hint().lower() > MAX_ANSWER as u64 {
+        return Err("the answer is too large".into());
+    }
     keep_end_to_end(response.headers_mut());
     Ok(response.map(|body| Limited::new(body, MAX_ANSWER)))
 }

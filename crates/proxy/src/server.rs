@@ -23,10 +23,13 @@ use crate::service::{Answer, Answering, App, draining};
 
 /// Connections at once; a further one takes the place of an idle one.
 const MAX_CONNECTIONS: usize = 1024;
-/// File descriptors kept for the token file, for Entra and for the listener, however many clients connect.
-const RESERVED_FILES: usize = 64;
+/// File descriptors kept for what the sidecar opens itself, however many clients connect: the token file, and sockets to
+/// Entra, to name servers and to the real metadata service.
+const RESERVED_FILES: usize = 256;
 /// Longest request head, in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 16 * 1024;
+/// Connections even where files are fewer than that.
+const MIN_CONNECTIONS: usize = 32;
 /// How long a head may take, and how long a connection may idle before the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failed accept (out of file descriptors): spinning would not free any.
@@ -87,7 +90,7 @@ fn max_connections() -> usize {
     let wanted = ((MAX_CONNECTIONS + RESERVED_FILES) as u64).min(hard).max(soft);
     let files = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_or(soft, |()| wanted);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    files.saturating_sub(RESERVED_FILES).clamp(1, MAX_CONNECTIONS)
+    files.saturating_sub(RESERVED_FILES).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
 /// The next connection; `None` after a failure that was waited out.
@@ -116,6 +119,7 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
+        biased;
         result = connection.as_mut() => result,
         () = guest.lost() => return tracing::debug!("an idle connection made way"),
         () = reached(Phase::Draining, &mut phase) => {

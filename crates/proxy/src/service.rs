@@ -5,7 +5,6 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use crate::clock::Clock;
 use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
 use crate::key::Key;
-use crate::passthrough::{self, Streamed};
+use crate::passthrough::{self, Passthrough, Streamed};
 use crate::readiness::{self, Readiness};
 use crate::slot::Demand;
 
@@ -43,7 +42,7 @@ pub(crate) struct App {
     /// Whether tokens can be asked for.
     pub readiness: Readiness,
     /// The real metadata service, if apps may reach it.
-    pub passthrough: Option<SocketAddrV4>,
+    pub passthrough: Option<Passthrough>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -96,11 +95,11 @@ impl App {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let Some(upstream) = self.passthrough else {
+        let Some(passthrough) = self.passthrough.clone() else {
             return Answering::Now(full(passthrough::blocked().response()));
         };
         Answering::Later(Box::pin(async move {
-            match passthrough::forward(upstream, request, &path).await {
+            match passthrough.forward(request, &path).await {
                 Ok(response) => response.map(Either::Right),
                 Err(failure) => full(failure.response()),
             }

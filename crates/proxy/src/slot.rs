@@ -25,6 +25,8 @@ use crate::source::{Attempt, TokenSource};
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 /// Attempts under way at once for keys without a token.
 const MAX_COLD_ATTEMPTS: usize = 64;
+/// How long a request waits for a newer token than the valid one that is there; some apps give up after three seconds.
+const PATIENCE_WITH_TOKEN: Duration = Duration::from_secs(2);
 /// How often `bypass_cache=true` may cause an exchange: the app must not get its pod throttled.
 const BYPASS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest later attempt: patient with an Entra that is slow rather than gone.
@@ -186,7 +188,7 @@ impl Slot {
                     }
                     None => return self.last_resort(overloaded),
                 },
-                Step::Await(attempt) => match timeout_at(deadline, outcome(attempt)).await {
+                Step::Await(attempt) => match timeout_at(self.patience(started), outcome(attempt)).await {
                     Ok(Some(Ok(token))) => return Ok(token.hand_out(self.now())),
                     Ok(Some(Err(failed))) => failed,
                     Ok(None) => continue,
@@ -201,6 +203,11 @@ impl Slot {
             sleep_until(failed.retry_at).await;
             last = Some(failed);
         }
+    }
+
+    /// How long to wait for an attempt: briefly where a valid token is there to fall back on.
+    fn patience(&self, started: Instant) -> Instant {
+        started + if self.usable().is_some() { PATIENCE_WITH_TOKEN } else { BUDGET }
     }
 
     fn now(&self) -> Now {

@@ -32,7 +32,8 @@ pub(crate) type Fetch<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Fetc
 
 /// Makes one attempt to get a token.
 pub(crate) trait TokenSource: Send + Sync {
-    /// Takes little more than the attempt's timeout; logs what happened.
+    /// Takes the attempt's timeout at most, twice and a wait for kubelet where Entra refuses the assertion; logs what
+    /// happened.
     fn fetch<'a>(&'a self, key: &'a Key, attempt: Attempt) -> Fetch<'a>;
 }
 

@@ -246,6 +246,18 @@ async fn a_token_with_less_than_five_minutes_is_handed_out_after_one_try_for_a_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_valid_token_is_handed_out_after_two_seconds_at_most_while_entra_hangs() {
+    let stage = Stage::new(Duration::from_secs(3), vec![refreshed_after(2880, token(3600, 1))], Duration::ZERO);
+    stage.ask().await.unwrap();
+    for demand in [Demand::New, Demand::Any] {
+        sleep(Duration::from_mins(28)).await;
+        let started = Instant::now();
+        assert!(Arc::clone(&stage.slot).wait(demand).await.is_ok());
+        assert!(started.elapsed() <= PATIENCE_WITH_TOKEN, "{demand:?}: {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspended_node_gets_a_new_token() {
     let stage = Stage::scripted(vec![token(3600, 1), token(3600, 2)]);
     stage.ask().await.unwrap();
@@ -302,6 +314,13 @@ async fn while_throttled_entra_is_left_alone() {
     assert_eq!(stage.attempts(), 1);
     advance(Duration::from_secs(11)).await;
     assert!(stage.ask().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_zero_does_not_undo_the_pause() {
+    let stage = Stage::scripted(vec![refused(90_055, 429, Some(0)), token(3600, 2)]);
+    assert_eq!(retry_after(&stage.ask().await.unwrap_err()), 10);
+    assert_eq!(stage.attempts(), 1);
 }
 
 #[tokio::test(start_paused = true)]
