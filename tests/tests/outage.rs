@@ -138,3 +138,14 @@ fn the_flag_ends_the_grace_at_once() -> Result<()> {
     assert!(started.elapsed() < Duration::from_secs(3));
     Ok(())
 }
+
+#[test]
+fn a_refusal_that_follows_transient_faults_is_logged_whichever_try_it_was() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"status":503,"remaining":2}"#)?;
+    assert_eq!(stage.proxy.token(&format!("{RESOURCE}&client_id={ORPHAN}"))?.status, 403);
+    stage.proxy.terminate()?;
+    let log = stage.proxy.log.whole();
+    assert!(log.contains(r#""aadsts":700213"#), "{log}");
+    Ok(())
+}

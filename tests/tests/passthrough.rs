@@ -145,6 +145,24 @@ fn a_metadata_service_that_hangs_is_503_after_ten_seconds() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_flood_towards_the_metadata_service_is_bounded_and_leaves_the_rest_alone() -> Result<()> {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = silent.local_addr()?.port().to_string();
+    let proxy = Proxy::start(&[("METADATA_IP", "127.0.0.1"), ("METADATA_PORT", &port)], &[])?;
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let mut connection = proxy.connect()?;
+        connection.request("GET", "/metadata/instance", &[METADATA])?;
+        // Taken up, since it has reached the other side.
+        waiting.push((connection, silent.accept()?));
+    }
+    let response = proxy.ask("GET", "/metadata/instance", &[METADATA])?;
+    assert_eq!((response.status, response.header("Retry-After")), (429, Some("1")), "{}", response.body);
+    assert_eq!(proxy.ask("GET", "/livez", &[])?.status, 200);
+    Ok(())
+}
+
 /// Spellings of the identity paths, by every combination of these parts: an attacker's, and a careless client's.
 fn spellings() -> Vec<String> {
     let roots = [

@@ -106,8 +106,8 @@ impl Federation {
         let started = Instant::now();
         let Key { identity, resource } = key;
         let result = self.exchanger.exchange(&identity.tenant, &identity.client, resource, assertion, timeout).await;
-        // Of many failures in a row the 1st, 2nd, 4th, 8th… tell enough.
-        if result.is_ok() || number.is_power_of_two() {
+        // Of many passing failures in a row the 1st, 2nd, 4th, 8th… tell enough.
+        if !passes(&result) || number.is_power_of_two() {
             log(key, assertion, &result, number, started.elapsed());
         }
         result
@@ -122,6 +122,17 @@ impl TokenSource for Federation {
 
 fn concerns_the_assertion(refusal: &Refusal) -> bool {
     matches!(refusal.class(), Class::StaleAssertion | Class::MalformedAssertion)
+}
+
+/// Whether it failed for a reason that passes by itself, so that the same line would come again and again.
+fn passes(result: &Result<AccessToken, ExchangeError>) -> bool {
+    match result {
+        Ok(_) => false,
+        Err(ExchangeError::Refused(refusal)) => {
+            matches!(refusal.class(), Class::Transient | Class::Issuer | Class::Throttled)
+        }
+        Err(ExchangeError::Transport { .. } | ExchangeError::Malformed(_)) => true,
+    }
 }
 
 /// One line an exchange: who asked for what with which assertion, and what Entra said.
