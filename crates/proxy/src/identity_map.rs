@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 /// A client id and, if it is not the pod's, its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mapped {
+pub struct Mapped {
     /// What Entra is asked as.
     pub client: ClientId,
     /// Where it lives.
@@ -19,7 +19,7 @@ pub(crate) struct Mapped {
 
 /// What object ids and resource ids stand for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct IdentityMap {
+pub struct IdentityMap {
     /// By id, lower case.
     by_id: HashMap<String, Mapped>,
     by_client: HashMap<ClientId, Mapped>,
@@ -37,7 +37,7 @@ impl IdentityMap {
     ///
     /// # Errors
     /// What is wrong with which entry.
-    pub(crate) fn from_json(json: &str) -> Result<Self, String> {
+    pub fn from_json(json: &str) -> Result<Self, String> {
         let entries: HashMap<String, Value> = serde_json::from_str(json)
             .map_err(|error| format!("not a JSON object of object ids or resource ids to client ids: {error}"))?;
         let mut map = Self::default();
@@ -60,12 +60,12 @@ impl IdentityMap {
     }
 
     /// What an object id or resource id stands for.
-    pub(crate) fn get(&self, id: &str) -> Option<&Mapped> {
+    pub fn get(&self, id: &str) -> Option<&Mapped> {
         self.by_id.get(&id.to_ascii_lowercase())
     }
 
     /// The entry of a client id, whatever it is mapped from.
-    pub(crate) fn entry_of(&self, client: &ClientId) -> Option<&Mapped> {
+    pub fn entry_of(&self, client: &ClientId) -> Option<&Mapped> {
         self.by_client.get(client)
     }
 }

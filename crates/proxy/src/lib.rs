@@ -1,0 +1,186 @@
+//! The sidecar: an app asks it for tokens as it would ask Azure's Instance Metadata Service.
+//!
+//! Wiring only; the program in `main.rs` runs it, and a library it is so that fuzzing reaches its parts. Exit codes: 0
+//! ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration, 70 internal.
+
+mod cache;
+mod clock;
+mod config;
+mod connections;
+mod failure;
+mod identities;
+pub mod identity_map;
+mod key;
+mod lifetime;
+mod logging;
+mod passthrough;
+mod probe;
+mod readiness;
+mod server;
+mod service;
+mod slot;
+mod source;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use azwi_entra::{ClientId, Exchanger, TenantId, TrustRoots};
+use azwi_imds::Policy;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use crate::cache::TokenCache;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Args, Command, Config, Surroundings};
+use crate::identities::Identities;
+use crate::passthrough::Passthrough;
+use crate::readiness::Readiness;
+use crate::service::App;
+use crate::slot::Shared;
+use crate::source::Federation;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 64;
+const INTERNAL: u8 = 70;
+
+/// The program: reads its arguments and its environment, and runs until it is told to end.
+pub fn main() -> ExitCode {
+    let args = match Args::read(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    match args.command(&Process) {
+        Ok(command) => run(command),
+        Err(problems) => {
+            logging::start(LevelFilter::ERROR);
+            for problem in problems {
+                tracing::error!(error = problem, "bad configuration");
+            }
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// `--help` and `--version` are no mistakes.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+}
+
+fn run(command: Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            return ExitCode::from(INTERNAL);
+        }
+    };
+    match command {
+        Command::Probe(config) => match runtime.block_on(probe::probe(config.port, config.patience)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reasons) => {
+                eprintln!("not ready: {reasons}");
+                ExitCode::from(FAILED)
+            }
+        },
+        Command::Serve(config) => {
+            logging::start(config.log_level);
+            let code = runtime.block_on(serve(*config));
+            // A name that is still being looked up must not hold up the end.
+            runtime.shutdown_background();
+            code
+        }
+    }
+}
+
+async fn serve(config: Config) -> ExitCode {
+    let port = config.port;
+    let listener = match server::bind(port).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "--proxy-port: cannot listen on 127.0.0.1:{port}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    match run_until_told(listener, config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "ended");
+            ExitCode::from(INTERNAL)
+        }
+    }
+}
+
+async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tracing::info!(
+        address = %listener.local_addr()?,
+        authority = %config.authority,
+        tenant_id = config.given.tenant.as_ref().map(TenantId::as_str),
+        client_id = config.given.default.as_ref().map(ClientId::as_str),
+        token_file = config.assertion.as_ref().map(|file| tracing::field::display(file.path().display())),
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
+    let app = app(config)?;
+    for reason in app.readiness.reasons(app.clock.now().unix) {
+        tracing::warn!(reason, "not ready");
+    }
+    tracing::info!("listening");
+    server::serve(listener, Arc::new(app), shutdown).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn app(config: Config) -> anyhow::Result<App> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut roots = TrustRoots::system();
+    if let Some(bundle) = config.ca_bundle {
+        roots = roots.with(bundle);
+    }
+    let exchanger = Exchanger::new(config.authority, roots)?;
+    let tokens = config.assertion.clone().map(|assertion| {
+        let source = Arc::new(Federation::new(exchanger, assertion));
+        TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))
+    });
+    Ok(App {
+        policy: Policy { metadata_header: config.metadata_header },
+        readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
+        identities: Identities::new(config.given),
+        passthrough: config.passthrough.map(Passthrough::new),
+        tokens,
+        clock,
+    })
+}
+
+/// The real environment and the real files.
+struct Process;
+
+impl Surroundings for Process {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn is_no_file(&self, path: &Path) -> bool {
+        path.exists() && !path.is_file()
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+}
