@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// What `--version` says: from which commit, too.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
+
 const EXAMPLES: &str = "\
 Examples:
   azwi-emulator serve
@@ -20,7 +23,7 @@ Examples:
 /// Entra ID and a cluster's OIDC issuer on your own machine: as strict as the real ones, and
 /// failing on request.
 #[derive(Debug, Parser)]
-#[command(name = "azwi-emulator", version, after_help = EXAMPLES)]
+#[command(name = "azwi-emulator", version = VERSION, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -9,13 +9,16 @@ use clap::Parser;
 
 use crate::plan::Plan;
 
+/// What `--version` says: from which commit, too.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
+
 /// Redirects connections to the cloud's metadata service to the azwi proxy of this pod, and proves it.
 ///
 /// Runs as an init container with the capability NET_ADMIN. Every flag can be given as the environment variable
 /// named beside it instead; an empty value counts as none.
 #[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 #[derive(Debug, Default, Parser)]
-#[command(name = "azwi-proxy-init", version, after_help = EXIT_CODES)]
+#[command(name = "azwi-proxy-init", version = VERSION, after_help = EXIT_CODES)]
 pub(crate) struct Flags {
     /// Port the proxy will listen on, on loopback [env: PROXY_PORT] [default: 8000]
     #[arg(long, value_name = "PORT")]

@@ -21,6 +21,9 @@ use tracing::level_filters::LevelFilter;
 use crate::identities::{Given, Unmapped};
 use crate::identity_map::IdentityMap;
 
+/// What `--version` says: from which commit, too.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
+
 const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 const MAX_GRACE_SECONDS: u64 = 3600;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +33,7 @@ const MAX_PATIENCE_SECONDS: u64 = 600;
 /// Speaks the Azure Instance Metadata Service to the app and workload identity federation to Entra ID.
 #[derive(Debug, Default, Parser)]
 #[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
-#[command(name = "azwi-proxy", version, after_help = AFTER_HELP)]
+#[command(name = "azwi-proxy", version = VERSION, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Port to listen on, on loopback [default: 8000]
     #[arg(long, value_name = "PORT")]

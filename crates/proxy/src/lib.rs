@@ -130,6 +130,7 @@ async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result
         client_id = config.given.default.as_ref().map(ClientId::as_str),
         token_file = config.assertion.as_ref().map(|file| tracing::field::display(file.path().display())),
         version = env!("CARGO_PKG_VERSION"),
+        commit = env!("AZWI_COMMIT"),
         "starting"
     );
     let app = app(config)?;
