@@ -71,11 +71,3 @@ fn a_mapped_identity_is_asked_for_in_its_own_tenant() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn two_kinds_of_selector_at_once_are_refused() -> Result<()> {
-    let response = Stage::new()?.proxy.token(&format!("{RESOURCE}&client_id={DEMO}&object_id={OBJECT_ID}"))?;
-    assert_eq!((response.status, response.field("error").as_str()), (400, "invalid_request"));
-    assert!(response.field("error_description").contains("mutually exclusive"));
-    Ok(())
-}

@@ -61,9 +61,6 @@ fn a_sidecar_without_configuration_says_what_is_missing() -> Result<()> {
     let proxy = Proxy::start(&[], &[])?;
     let reasons = reasons(&proxy)?;
     assert!(reasons.contains("AZURE_TENANT_ID") && reasons.contains("AZURE_FEDERATED_TOKEN_FILE"), "{reasons}");
-    let response = proxy.token(RESOURCE)?;
-    assert_eq!((response.status, response.field("error").as_str()), (403, "invalid_client"));
-    assert!(response.field("error_description").starts_with("sidecar configuration: "), "{}", response.body);
     Ok(())
 }
 
@@ -148,22 +145,6 @@ fn an_answer_under_way_is_finished_after_sigterm() -> Result<()> {
     stage.proxy.log.wait_for(&[("message", "draining")]).context("it does not drain")?;
     assert_eq!(connection.response()?.status, 200);
     assert_eq!(stage.proxy.wait()?.code(), Some(0));
-    Ok(())
-}
-
-#[test]
-fn whoever_still_waits_after_five_seconds_of_draining_is_told_to_ask_again() -> Result<()> {
-    let mut stage = Stage::new()?;
-    stage.entra.faults(r#"{"hang":true}"#)?;
-    let mut connection = stage.proxy.connect()?;
-    connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
-    stage.entra.wait_for_exchanges(1)?;
-    let started = Instant::now();
-    stage.proxy.terminate()?;
-    let response = connection.response()?;
-    assert_eq!((response.status, response.header("Retry-After")), (503, Some("1")), "{}", response.body);
-    assert_eq!(stage.proxy.wait()?.code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
     Ok(())
 }
 
