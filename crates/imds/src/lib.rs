@@ -21,6 +21,6 @@ pub use failure::{EntraDetails, Failure, FailureStatus, RetryAfter};
 pub use identity_info::identity_info;
 pub use rejection::Rejection;
 pub use request::{MetadataHeader, Policy, Request, TokenRequest, parse};
-pub use response::json;
+pub use response::{json, json_in};
 pub use selector::Selector;
 pub use token_body::{TokenAnswer, TokenBody};

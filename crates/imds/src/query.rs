@@ -3,38 +3,45 @@
 //! something other than what was asked.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::Rejection;
 
-/// The decoded parameters of one query, each name at most once.
-#[derive(Debug)]
-pub(crate) struct Parameters<'q>(BTreeMap<Cow<'q, str>, Cow<'q, str>>);
+/// The names that mean something. All others are ignored, however often they come.
+const NAMES: [&str; 8] =
+    ["resource", "api-version", "client_id", "object_id", "msi_res_id", "mi_res_id", "msi-res-id", "bypass_cache"];
+
+/// The decoded parameters of one query, each at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters<'q>([Option<Cow<'q, str>>; NAMES.len()]);
 
 impl<'q> Parameters<'q> {
     /// Decodes a query (without its `?`). `+` is a space, `:` and `/` may stand raw, empty
     /// parameters (`&&`) are skipped.
     pub(crate) fn decode(query: &'q str) -> Result<Self, Rejection> {
-        // A tree rather than a scan: ten thousand names in one query must stay cheap.
-        let mut parameters = BTreeMap::new();
+        let mut parameters = Self::default();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if parameters.insert(component(name)?, component(value)?).is_some() {
+            let (name, value) = (component(name)?, component(value)?);
+            if parameters.place(&name).is_some_and(|place| place.replace(value).is_some()) {
                 return Err(Rejection::DuplicateParameter);
             }
         }
-        Ok(Self(parameters))
+        Ok(parameters)
     }
 
-    /// The value of `name`; an empty value is no value (Velero and azwi send `client_id=`).
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.get(name)?;
-        (!value.is_empty()).then_some(value)
+    /// Takes the value of `name`, one of [`NAMES`]; an empty value is no value (Velero and azwi send `client_id=`).
+    pub(crate) fn take(&mut self, name: &str) -> Option<Cow<'q, str>> {
+        self.place(name)?.take().filter(|value| !value.is_empty())
+    }
+
+    fn place(&mut self, name: &str) -> Option<&mut Option<Cow<'q, str>>> {
+        let place = NAMES.iter().position(|known| *known == name)?;
+        self.0.get_mut(place)
     }
 }
 
 fn component(raw: &str) -> Result<Cow<'_, str>, Rejection> {
-    if !raw.contains(['%', '+']) {
+    if !raw.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Ok(Cow::Borrowed(raw));
     }
     let mut decoded = Vec::with_capacity(raw.len());
@@ -63,7 +70,11 @@ mod tests {
     use super::*;
 
     fn value_of(query: &str, name: &str) -> Option<String> {
-        Parameters::decode(query).unwrap().get(name).map(str::to_owned)
+        Parameters::decode(query).unwrap().take(name).map(Cow::into_owned)
+    }
+
+    fn resource(query: &str) -> Option<String> {
+        value_of(query, "resource")
     }
 
     fn rejection_of(query: &str) -> Rejection {
@@ -72,41 +83,49 @@ mod tests {
 
     #[test]
     fn names_and_values_are_form_decoded() {
-        assert_eq!(value_of("re%73ource=a%2Fb%2fc+d", "resource").as_deref(), Some("a/b/c d"));
-        assert_eq!(value_of("a=%C3%a9", "a").as_deref(), Some("é"));
-        assert_eq!(value_of("a=%2541", "a").as_deref(), Some("%41"));
+        assert_eq!(resource("re%73ource=a%2Fb%2fc+d").as_deref(), Some("a/b/c d"));
+        assert_eq!(resource("resource=%C3%A9").as_deref(), Some("é"));
+        assert_eq!(resource("resource=%2541").as_deref(), Some("%41"));
     }
 
     #[test]
     fn raw_urls_are_values() {
-        assert_eq!(
-            value_of("resource=https://vault.azure.net/?x=1", "resource").as_deref(),
-            Some("https://vault.azure.net/?x=1")
-        );
+        let url = "https://vault.azure.net/?x=1";
+        assert_eq!(resource(&format!("resource={url}")).as_deref(), Some(url));
     }
 
     #[test]
     fn empty_values_and_bare_names_are_absent() {
-        assert_eq!(value_of("a=&b", "a"), None);
-        assert_eq!(value_of("a=&b", "b"), None);
-        assert_eq!(value_of("", "a"), None);
+        assert_eq!(resource("resource=&client_id"), None);
+        assert_eq!(value_of("resource=&client_id", "client_id"), None);
+        assert_eq!(resource(""), None);
     }
 
     #[test]
     fn empty_parameters_are_skipped() {
-        assert_eq!(value_of("&&a=1&&", "a").as_deref(), Some("1"));
+        assert_eq!(resource("&&resource=1&&").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn every_name_has_a_value_of_its_own() {
+        for name in NAMES {
+            let query: Vec<String> = NAMES.iter().map(|name| format!("{name}=of-{name}")).collect();
+            assert_eq!(value_of(&query.join("&"), name), Some(format!("of-{name}")));
+        }
     }
 
     #[test]
     fn a_name_given_twice_is_refused_however_it_is_spelled() {
-        for query in ["a=1&a=1", "a=1&b=2&%61=3", "a=&a=1", "a&a", "=1&=2"] {
+        for query in
+            ["resource=1&resource=1", "resource=1&x=2&%72esource=3", "client_id=&client_id=1", "resource&resource"]
+        {
             assert_eq!(rejection_of(query), Rejection::DuplicateParameter, "{query}");
         }
     }
 
     #[test]
     fn names_that_differ_in_case_are_different_names() {
-        assert_eq!(value_of("a=1&A=2", "a").as_deref(), Some("1"));
+        assert_eq!(resource("resource=1&Resource=2").as_deref(), Some("1"));
     }
 
     #[test]

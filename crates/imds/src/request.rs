@@ -1,7 +1,9 @@
 //! From a request line and headers to what is asked, in the order in which IMDS checks. Request
 //! bodies and all headers but two are ignored: msal-node sends a form content type on its GET.
 
-use http::{HeaderMap, Method};
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::path::{self, Endpoint};
 use crate::query::Parameters;
@@ -10,6 +12,9 @@ use crate::{Rejection, Selector, selector};
 /// Longest `resource` accepted, in bytes after decoding; App ID URIs are far shorter. It bounds
 /// what a cache key can cost.
 const MAX_RESOURCE_BYTES: usize = 2048;
+
+const METADATA: HeaderName = HeaderName::from_static("metadata");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What the operator may relax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,9 +36,9 @@ pub enum MetadataHeader {
 
 /// A well-formed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum Request<'q> {
     /// `GET /metadata/identity/oauth2/token`
-    Token(TokenRequest),
+    Token(TokenRequest<'q>),
     /// `GET /metadata/identity/info`, answered by [`identity_info`](crate::identity_info).
     IdentityInfo,
     /// Another category of the metadata service, which only the real one can answer.
@@ -46,10 +51,10 @@ pub enum Request {
 
 /// A request for an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRequest {
+pub struct TokenRequest<'q> {
     /// The App ID URI or application id of the API to call, byte for byte as sent once form
     /// decoding is undone: clients compare the answer's `resource` with what they asked.
-    pub resource: String,
+    pub resource: Cow<'q, str>,
     /// The identity asked for, if any.
     pub selector: Option<Selector>,
     /// `bypass_cache=true`: a token minted now is wanted (IMDS swagger, 2018-10-01).
@@ -63,13 +68,13 @@ pub struct TokenRequest {
 /// # Errors
 /// The first failing check in this order: path, method, `Metadata`, `X-Forwarded-For`, query,
 /// `resource`, selector.
-pub fn parse(
+pub fn parse<'q>(
     method: &Method,
     path: &str,
-    query: Option<&str>,
+    query: Option<&'q str>,
     headers: &HeaderMap,
     policy: &Policy,
-) -> Result<Request, Rejection> {
+) -> Result<Request<'q>, Rejection> {
     let endpoint = path::classify(path)?;
     check_method(method, endpoint)?;
     check_headers(headers, *policy)?;
@@ -90,7 +95,7 @@ fn check_headers(headers: &HeaderMap, policy: Policy) -> Result<(), Rejection> {
     if policy.metadata_header == MetadataHeader::Required && !says_metadata(headers) {
         return Err(Rejection::MissingMetadataHeader);
     }
-    if headers.contains_key("x-forwarded-for") {
+    if headers.contains_key(X_FORWARDED_FOR) {
         return Err(Rejection::Forwarded);
     }
     Ok(())
@@ -98,19 +103,19 @@ fn check_headers(headers: &HeaderMap, policy: Policy) -> Result<(), Rejection> {
 
 /// Microsoft's own samples send both `true` and `True`.
 fn says_metadata(headers: &HeaderMap) -> bool {
-    headers.get("metadata").is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
+    headers.get(METADATA).is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"true"))
 }
 
-fn token_request(query: &str) -> Result<TokenRequest, Rejection> {
-    let parameters = Parameters::decode(query)?;
-    let resource = resource(&parameters)?;
-    let selector = selector::select(&parameters)?;
-    let bypass_cache = parameters.get("bypass_cache").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+fn token_request(query: &str) -> Result<TokenRequest<'_>, Rejection> {
+    let mut parameters = Parameters::decode(query)?;
+    let resource = resource(&mut parameters)?;
+    let selector = selector::select(&mut parameters)?;
+    let bypass_cache = parameters.take("bypass_cache").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     Ok(TokenRequest { resource, selector, bypass_cache })
 }
 
-fn resource(parameters: &Parameters<'_>) -> Result<String, Rejection> {
-    let resource = parameters.get("resource").ok_or(Rejection::MissingResource)?;
+fn resource<'q>(parameters: &mut Parameters<'q>) -> Result<Cow<'q, str>, Rejection> {
+    let resource = parameters.take("resource").ok_or(Rejection::MissingResource)?;
     if resource.len() > MAX_RESOURCE_BYTES {
         return Err(Rejection::ResourceTooLong);
     }
@@ -118,5 +123,5 @@ fn resource(parameters: &Parameters<'_>) -> Result<String, Rejection> {
     if resource.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(Rejection::MalformedResource);
     }
-    Ok(resource.to_owned())
+    Ok(resource)
 }

@@ -28,11 +28,11 @@ const PARAMETERS: [(&str, Construct); 5] = [
 ];
 
 /// Reads the selector of a token request. Empty selectors count as absent.
-pub(crate) fn select(parameters: &Parameters<'_>) -> Result<Option<Selector>, Rejection> {
-    let mut given = PARAMETERS.iter().filter_map(|(name, construct)| Some((construct, parameters.get(name)?)));
+pub(crate) fn select(parameters: &mut Parameters<'_>) -> Result<Option<Selector>, Rejection> {
+    let mut given = PARAMETERS.iter().filter_map(|(name, construct)| Some((construct, parameters.take(name)?)));
     match (given.next(), given.next()) {
         (None, _) => Ok(None),
-        (Some((construct, value)), None) => construct(value).map(Some),
+        (Some((construct, value)), None) => construct(&value).map(Some),
         (Some(_), Some(_)) => Err(Rejection::SelectorsExclusive),
     }
 }

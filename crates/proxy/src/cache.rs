@@ -1,12 +1,14 @@
 //! All cached tokens, bounded: an app that asks for ever new resources cannot grow the sidecar.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use azwi_entra::{Resource, ResourceError};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
-use crate::key::{Identity, Key};
+use crate::key::{Identity, Key, Wanted};
 use crate::slot::{Shared, Slot};
 
 /// Most tokens kept. The one unused for longest makes room; the next request for it fetches it anew.
@@ -28,12 +30,16 @@ impl TokenCache {
         Self { slots, first_uses: Cache::new(MAX_IDENTITIES), shared: Arc::new(shared) }
     }
 
-    /// The place of `key`, new if need be.
-    pub(crate) fn slot(&self, key: Key) -> Arc<Slot> {
-        if let Some(slot) = self.slots.get(&key) {
-            return slot;
+    /// The place of a token for `identity` and `resource`, new if need be.
+    ///
+    /// # Errors
+    /// If `resource` is none.
+    pub(crate) fn slot(&self, identity: Arc<Identity>, resource: Cow<'_, str>) -> Result<Arc<Slot>, ResourceError> {
+        if let Some(slot) = self.slots.get(&Wanted { identity: &identity, resource: &resource }) {
+            return Ok(slot);
         }
-        self.slots.get_with(key.clone(), || Arc::new(self.new_slot(key)))
+        let key = Key { identity, resource: Resource::parse(resource.into_owned())? };
+        Ok(self.slots.get_with(key.clone(), || Arc::new(self.new_slot(key))))
     }
 
     fn new_slot(&self, key: Key) -> Slot {

@@ -1,20 +1,25 @@
 //! Room for connections. When it is full, the one that has been idle for longest makes way, so that whoever hoards
-//! connections loses them to whoever uses them.
+//! connections loses them to whoever uses them; and nobody is idle for ever.
 //!
 //! Idle is a connection without a request in the works: between requests, with half a head, or not reading its answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::yield_now;
+use tokio::task::{AbortHandle, JoinHandle, yield_now};
+use tokio::time::sleep;
+
+/// How often idle connections are looked for.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// All open connections.
 pub(crate) struct Connections {
     most: usize,
     seats: Mutex<HashMap<u64, Arc<Seat>>>,
-    /// A connection has ended or become idle.
+    /// A connection has come, ended or become idle.
     changed: Notify,
     /// Counts events; whatever happened later has a higher number.
     events: AtomicU64,
@@ -22,10 +27,28 @@ pub(crate) struct Connections {
 
 /// The place of one connection.
 #[derive(Default)]
-struct Seat {
+pub(crate) struct Seat {
     requests: AtomicU64,
     last_event: AtomicU64,
-    lost: Notify,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Seat {
+    /// Tells which task serves the connection, so that it can be ended.
+    pub(crate) fn taken_by(&self, task: &JoinHandle<()>) {
+        let _ = self.task.set(task.abort_handle());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) == 0
+    }
+
+    /// Ends the task; its socket closes with it.
+    fn clear(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
 }
 
 impl Connections {
@@ -49,17 +72,46 @@ impl Connections {
         let number = self.next_event();
         let seat = Arc::new(Seat { last_event: AtomicU64::new(number), ..Seat::default() });
         self.seats().insert(number, Arc::clone(&seat));
+        self.changed.notify_waiters();
         Guest { connections: Arc::clone(self), number, seat }
     }
 
     /// Takes the place of the connection that has been idle for longest; whether there was one.
     fn evict(&self) -> bool {
         let mut seats = self.seats();
-        let idle = seats.iter().filter(|(_, seat)| seat.requests.load(Ordering::Relaxed) == 0);
+        let idle = seats.iter().filter(|(_, seat)| seat.is_idle());
         let longest = idle.min_by_key(|(_, seat)| seat.last_event.load(Ordering::Relaxed)).map(|(number, _)| *number);
         let Some(seat) = longest.and_then(|number| seats.remove(&number)) else { return false };
-        seat.lost.notify_one();
+        seat.clear();
         true
+    }
+
+    /// Runs for ever: ends connections that have been idle for `patience` or up to a second longer.
+    pub(crate) async fn clear_out(self: Arc<Self>, patience: Duration) {
+        let rounds = usize::try_from(patience.as_secs()).unwrap_or(usize::MAX);
+        let mut past = VecDeque::new();
+        loop {
+            let changed = self.changed.notified();
+            if self.seats().is_empty() {
+                // An idle sidecar sleeps.
+                past.clear();
+                changed.await;
+                continue;
+            }
+            past.push_back(self.next_event());
+            sleep(ROUND).await;
+            if past.len() >= rounds
+                && let Some(since) = past.pop_front()
+            {
+                self.clear_idle(since);
+            }
+        }
+    }
+
+    /// Ends connections without an event since the one numbered `since`.
+    fn clear_idle(&self, since: u64) {
+        let is_late = |seat: &&Arc<Seat>| seat.is_idle() && seat.last_event.load(Ordering::Relaxed) < since;
+        self.seats().values().filter(is_late).for_each(|seat| seat.clear());
     }
 
     fn next_event(&self) -> u64 {
@@ -79,15 +131,20 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// The place.
+    pub(crate) fn seat(&self) -> Arc<Seat> {
+        Arc::clone(&self.seat)
+    }
+
+    /// Notes that a request was answered at once.
+    pub(crate) fn was_active(&self) {
+        self.seat.last_event.store(self.connections.next_event(), Ordering::Relaxed);
+    }
+
     /// Marks a request as being in the works until the value is dropped.
     pub(crate) fn request(&self) -> InTheWorks {
         self.seat.requests.fetch_add(1, Ordering::Relaxed);
         InTheWorks { connections: Arc::clone(&self.connections), seat: Arc::clone(&self.seat) }
-    }
-
-    /// Completes when the place was given to somebody else.
-    pub(crate) async fn lost(&self) {
-        self.seat.lost.notified().await;
     }
 }
 
@@ -114,29 +171,42 @@ impl Drop for InTheWorks {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::future::pending;
 
     use tokio::time::timeout;
 
     use super::*;
 
     const NEVER: Duration = Duration::from_hours(1);
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A connection that is open until it is ended.
+    async fn open(connections: &Arc<Connections>) -> (Arc<Guest>, JoinHandle<()>) {
+        let guest = Arc::new(connections.admit().await);
+        let kept = Arc::clone(&guest);
+        let task = tokio::spawn(async move {
+            let _kept = kept;
+            pending::<()>().await;
+        });
+        guest.seat().taken_by(&task);
+        (guest, task)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_that_was_idle_for_longest_makes_way() {
         let connections = Connections::new(2);
-        let (first, second) = (connections.admit().await, connections.admit().await);
+        let ((first, first_task), (_second, second_task)) = (open(&connections).await, open(&connections).await);
         // Used since, so the second one has been idle for longer.
-        drop(first.request());
+        first.was_active();
         let _third = connections.admit().await;
-        assert!(timeout(NEVER, second.lost()).await.is_ok());
-        assert!(timeout(NEVER, first.lost()).await.is_err());
+        assert!(timeout(NEVER, second_task).await.is_ok());
+        assert!(timeout(NEVER, first_task).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_a_request_in_the_works_is_left_alone() {
         let connections = Connections::new(1);
-        let first = connections.admit().await;
+        let (first, _task) = open(&connections).await;
         let request = first.request();
         assert!(timeout(NEVER, connections.admit()).await.is_err());
         drop(request);
@@ -150,5 +220,27 @@ mod tests {
         let _request = first.request();
         drop(first);
         assert!(timeout(NEVER, connections.admit()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_idles_is_ended_after_its_time_and_at_most_a_second() {
+        let connections = Connections::new(3);
+        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE));
+        let (_guest, mut task) = open(&connections).await;
+        assert!(timeout(PATIENCE * 9 / 10, &mut task).await.is_err());
+        assert!(timeout(ROUND * 2, &mut task).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_used_or_waits_for_its_answer_is_not_ended() {
+        let connections = Connections::new(3);
+        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE));
+        let ((used, used_task), (waiting, waiting_task)) = (open(&connections).await, open(&connections).await);
+        let _request = waiting.request();
+        for _ in 0..10 {
+            sleep(PATIENCE / 2).await;
+            used.was_active();
+        }
+        assert!(!used_task.is_finished() && !waiting_task.is_finished());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use azwi_entra::{ClientId, Resource, TenantId};
+use moka::Equivalent;
 
 /// Who asks: a client in a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,4 +21,19 @@ pub(crate) struct Key {
     pub identity: Arc<Identity>,
     /// What for, byte for byte.
     pub resource: Resource,
+}
+
+/// A [`Key`] to look up: what a request brings, without a copy.
+#[derive(Hash)]
+pub(crate) struct Wanted<'a> {
+    /// Who asks.
+    pub identity: &'a Identity,
+    /// What for.
+    pub resource: &'a str,
+}
+
+impl Equivalent<Key> for Wanted<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.resource == key.resource.as_str() && *self.identity == *key.identity
+    }
 }

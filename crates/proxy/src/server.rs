@@ -3,7 +3,6 @@
 //! Loopback only: a redirected connection shows the pod's own address as its peer, so the listener's address, not the
 //! peer's, is the protection.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::pin::pin;
@@ -12,7 +11,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,8 +29,8 @@ const RESERVED_FILES: usize = 256;
 const MAX_HEAD: usize = 16 * 1024;
 /// Connections even where files are fewer than that.
 const MIN_CONNECTIONS: usize = 32;
-/// How long a head may take, and how long a connection may idle before the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may go without a request: idle, with half a head, or without reading its answer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failed accept (out of file descriptors): spinning would not free any.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long answers under way may take once the sidecar was told to end; then they become 503.
@@ -61,6 +60,7 @@ enum Phase {
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let (phase, watcher) = watch::channel(Phase::Serving);
     let connections = Connections::new(max_connections());
+    tokio::spawn(Arc::clone(&connections).clear_out(IDLE_TIMEOUT));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -68,7 +68,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl F
             accepted = accept(&listener, &connections) => accepted,
         };
         if let Some((stream, guest)) = accepted {
-            tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), guest));
+            let seat = guest.seat();
+            seat.taken_by(&tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), guest)));
         }
     }
     drop(listener);
@@ -110,18 +111,20 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let farewell = phase.clone();
-    let service = service_fn(|request| {
-        let in_the_works = guest.request();
-        let answering = app.answer(request);
-        finish(answering, farewell.clone(), in_the_works)
+    let service = service_fn(|request| match app.answer(request) {
+        Answering::Now(answer) => {
+            guest.was_active();
+            Answering::Now(answer)
+        }
+        Answering::Later(later) => Answering::Later(Box::pin(finish(later, farewell.clone(), guest.request()))),
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).title_case_headers(true);
+    // Time is kept by `Connections`: a timer of hyper's would be set anew for every request.
+    http.max_buf_size(MAX_HEAD).title_case_headers(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         biased;
         result = connection.as_mut() => result,
-        () = guest.lost() => return tracing::debug!("an idle connection made way"),
         () = reached(Phase::Draining, &mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -134,17 +137,13 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
 
 /// The answer, or a farewell if that comes first.
 async fn finish(
-    answering: Answering,
+    answer: impl Future<Output = Answer>,
     mut phase: watch::Receiver<Phase>,
     _in_the_works: InTheWorks,
-) -> Result<Answer, Infallible> {
-    let later = match answering {
-        Answering::Now(answer) => return Ok(answer),
-        Answering::Later(later) => later,
-    };
+) -> Answer {
     tokio::select! {
-        answer = later => Ok(answer),
-        () = reached(Phase::Farewell, &mut phase) => Ok(draining()),
+        answer = answer => answer,
+        () = reached(Phase::Farewell, &mut phase) => draining(),
     }
 }
 

@@ -3,16 +3,18 @@
 //! A cached token is answered in the synchronous part of the service: no task, no lock, no allocation that outlives the
 //! request. Everything else waits in a boxed future.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use azwi_entra::Resource;
 use azwi_imds::{Failure, Policy, Rejection, TokenRequest};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Body;
 
@@ -20,10 +22,9 @@ use crate::cache::TokenCache;
 use crate::clock::Clock;
 use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
-use crate::key::Key;
 use crate::passthrough::{self, Passthrough, Streamed};
 use crate::readiness::{self, Readiness};
-use crate::slot::Demand;
+use crate::slot::{Demand, Slot};
 
 /// Made here, or streamed from the real metadata service.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Streamed>;
@@ -49,45 +50,46 @@ pub(crate) struct App {
 
 impl App {
     /// Answers a request, at once where that is possible.
-    pub(crate) fn answer<B>(&self, request: Request<B>) -> Answering
+    pub(crate) fn answer<B>(&self, mut request: Request<B>) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let uri = request.uri();
         match uri.path() {
-            "/livez" => return Answering::Now(probed(request.method(), ok)),
-            "/readyz" => return Answering::Now(probed(request.method(), || self.readyz())),
+            "/livez" => return probed(request.method(), ok).into(),
+            "/readyz" => return probed(request.method(), || self.readyz()).into(),
             _ => {}
         }
         let parsed = azwi_imds::parse(request.method(), uri.path(), uri.query(), request.headers(), &self.policy);
         match parsed {
-            Ok(azwi_imds::Request::Token(wanted)) => self.token(wanted),
-            Ok(azwi_imds::Request::IdentityInfo) => Answering::Now(self.identity_info()),
+            Ok(azwi_imds::Request::Token(wanted)) => match self.token(wanted) {
+                Ok(Token::Cached(body)) => token(mem::take(request.headers_mut()), body).into(),
+                Ok(Token::Wanted(slot, demand)) => {
+                    Answering::Later(Box::pin(async move { from_outcome(slot.wait(demand).await) }))
+                }
+                Err(refused) => (*refused).into(),
+            },
+            Ok(azwi_imds::Request::IdentityInfo) => self.identity_info().into(),
             Ok(azwi_imds::Request::Category { path }) => self.pass_through(request, path),
-            Err(rejection) => reject(rejection),
+            Err(rejection) => reject(rejection).into(),
         }
     }
 
-    fn token(&self, request: TokenRequest) -> Answering {
+    /// The token, where it lies, or why there is none.
+    fn token(&self, request: TokenRequest<'_>) -> Result<Token, Box<Answer>> {
         let identity = match self.identities.resolve(request.selector.as_ref()) {
             Ok(identity) => identity,
-            Err(Unresolved::Rejected(rejection)) => return reject(rejection),
-            Err(Unresolved::Misconfigured(what)) => return refuse(&misconfigured(what)),
+            Err(Unresolved::Rejected(rejection)) => return Err(Box::new(reject(rejection))),
+            Err(Unresolved::Misconfigured(what)) => return Err(Box::new(refuse(&misconfigured(what)))),
         };
         let Some(tokens) = &self.tokens else {
-            return refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"));
+            return Err(Box::new(refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"))));
         };
-        let Ok(resource) = Resource::parse(request.resource) else {
-            return reject(Rejection::MalformedResource);
-        };
-        let slot = tokens.slot(Key { identity, resource });
+        let slot = tokens.slot(identity, request.resource).map_err(|_| reject(Rejection::MalformedResource))?;
         let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
-        let body = if demand == Demand::Any { slot.ready() } else { None };
-        match body {
-            Some(body) => Answering::Now(token(body)),
-            None => Answering::Later(Box::pin(async move { from_outcome(slot.wait(demand).await) })),
-        }
+        let cached = if demand == Demand::Any { slot.ready() } else { None };
+        Ok(cached.map_or_else(|| Token::Wanted(slot, demand), Token::Cached))
     }
 
     fn pass_through<B>(&self, request: Request<B>, path: String) -> Answering
@@ -96,7 +98,7 @@ impl App {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let Some(passthrough) = self.passthrough.clone() else {
-            return Answering::Now(full(passthrough::blocked().response()));
+            return full(passthrough::blocked().response()).into();
         };
         Answering::Later(Box::pin(async move {
             match passthrough.forward(request, &path).await {
@@ -119,7 +121,7 @@ impl App {
             return ok();
         }
         let body = readiness::render(&reasons);
-        azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, body.len(), Either::Left(Full::from(body)))
+        azwi_imds::json(StatusCode::SERVICE_UNAVAILABLE, Either::Left(Full::from(body)))
     }
 }
 
@@ -138,12 +140,35 @@ fn ok() -> Answer {
     answer
 }
 
+/// A token that may be handed out, or where it will be.
+enum Token {
+    Cached(Bytes),
+    Wanted(Arc<Slot>, Demand),
+}
+
 /// An answer that is there, or one that is waited for.
 pub(crate) enum Answering {
-    /// At once.
-    Now(Answer),
-    /// After an exchange.
+    /// At once; taken by the one poll that there is.
+    Now(Option<Answer>),
+    /// After an exchange, or from the real metadata service.
     Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl From<Answer> for Answering {
+    fn from(answer: Answer) -> Self {
+        Self::Now(Some(answer))
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Later(later) => later.as_mut().poll(context).map(Ok),
+        }
+    }
 }
 
 /// The answer to whoever still waits when the sidecar ends.
@@ -153,23 +178,24 @@ pub(crate) fn draining() -> Answer {
 
 fn from_outcome(outcome: Result<Bytes, Box<Failure>>) -> Answer {
     match outcome {
-        Ok(body) => token(body),
+        Ok(body) => token(HeaderMap::new(), body),
         Err(failure) => full(failure.response()),
     }
 }
 
-fn token(body: Bytes) -> Answer {
-    azwi_imds::json(StatusCode::OK, body.len(), Either::Left(Full::new(body)))
+/// `headers`: the request's, whose memory the answer's take over.
+fn token(headers: HeaderMap, body: Bytes) -> Answer {
+    azwi_imds::json_in(headers, StatusCode::OK, Either::Left(Full::new(body)))
 }
 
-fn reject(rejection: Rejection) -> Answering {
+fn reject(rejection: Rejection) -> Answer {
     tracing::debug!(%rejection, "request rejected");
-    Answering::Now(full(rejection.response()))
+    full(rejection.response())
 }
 
-fn refuse(failure: &Failure) -> Answering {
+fn refuse(failure: &Failure) -> Answer {
     tracing::error!(description = failure.description, "token refused");
-    Answering::Now(full(failure.response()))
+    full(failure.response())
 }
 
 fn full(response: Response<Vec<u8>>) -> Answer {
