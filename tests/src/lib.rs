@@ -3,11 +3,13 @@
 //! Nothing here links a product crate: what it shows is what a user would see.
 
 pub mod binaries;
+pub mod clients;
 pub mod emulator;
 pub mod http;
 pub mod jwt;
 pub mod log;
 pub mod namespace;
+pub mod pod;
 pub mod probe;
 pub mod process;
 pub mod proxy;

@@ -11,6 +11,8 @@ cargo xtask test [GROUP…]     run every test, or these groups:
                                 namespace   real redirection, native nf_tables, in a network namespace
                                 iptables    the same through the iptables program; needs several user ids, too
                                 uids        who is redirected and who is not; needs several user ids
+                                clients     unmodified Azure SDKs through the real redirection; each language needs its
+                                            tools, and can be named instead: python
                               What cannot run is listed at the end with the reason; with CI=true that is a failure.
 cargo xtask --help            this text";
 
@@ -30,9 +32,10 @@ impl Task {
             ["demo"] => Ok(Self::Demo { keep: false }),
             ["demo", "--keep"] => Ok(Self::Demo { keep: true }),
             ["demo", other, ..] => Err(format!("demo does not know {other:?}")),
-            ["test"] => Ok(Self::Test(Group::ALL.to_vec())),
+            ["test"] => Ok(Self::Test(Group::all())),
             ["test", groups @ ..] => {
-                groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>().map(Self::Test)
+                let groups: Vec<_> = groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>()?;
+                Ok(Self::Test(groups.concat()))
             }
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn test_without_a_group_means_every_group() {
-        assert_eq!(parse("test"), Ok(Task::Test(Group::ALL.to_vec())));
+        assert_eq!(parse("test"), Ok(Task::Test(Group::all())));
     }
 
     #[test]

@@ -64,8 +64,18 @@ pub(crate) fn build_programs() -> Result<(), String> {
 
 /// Where the program `name` lies once it is built: beside this one, whatever the target directory.
 pub(crate) fn program(name: &str) -> Result<PathBuf, String> {
-    let this = env::current_exe().map_err(|error| format!("cannot tell where the target directory is: {error}"))?;
-    Ok(this.with_file_name(name))
+    Ok(this()?.with_file_name(name))
+}
+
+/// Cargo's target directory: this program lies in that of its profile.
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
+    let this = this()?;
+    let target = this.ancestors().nth(2).ok_or_else(|| format!("{} is in no target directory", this.display()))?;
+    Ok(target.to_owned())
+}
+
+fn this() -> Result<PathBuf, String> {
+    env::current_exe().map_err(|error| format!("cannot tell where the target directory is: {error}"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use crate::language::Language;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     Unit,
@@ -10,10 +12,21 @@ pub(crate) enum Group {
     Namespace,
     Iptables,
     Uids,
+    /// The Azure SDKs of one language.
+    Clients(Language),
 }
 
 impl Group {
-    pub(crate) const ALL: [Self; 5] = [Self::Unit, Self::BlackBox, Self::Namespace, Self::Iptables, Self::Uids];
+    /// Those that need no language but Rust.
+    const RUST: [Self; 5] = [Self::Unit, Self::BlackBox, Self::Namespace, Self::Iptables, Self::Uids];
+
+    pub(crate) fn all() -> Vec<Self> {
+        Self::RUST.into_iter().chain(Self::clients()).collect()
+    }
+
+    fn clients() -> impl Iterator<Item = Self> {
+        Language::ALL.into_iter().map(Self::Clients)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -22,17 +35,24 @@ impl Group {
             Self::Namespace => "namespace",
             Self::Iptables => "iptables",
             Self::Uids => "uids",
+            Self::Clients(language) => language.name(),
         }
     }
 
-    pub(crate) fn named(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|group| group.name() == name);
-        found.ok_or_else(|| format!("no group of tests is named {name:?}"))
+    /// The group of that name; those of all languages together have one, too.
+    pub(crate) fn named(name: &str) -> Result<Vec<Self>, String> {
+        if name == "clients" {
+            return Ok(Self::clients().collect());
+        }
+        let found = Self::all().into_iter().find(|group| group.name() == name);
+        found.map(|group| vec![group]).ok_or_else(|| format!("no group of tests is named {name:?}"))
     }
 
     /// The group that the integration test `target` belongs to.
     fn of(target: &str) -> Self {
+        let language = target.strip_prefix("redirect_clients_").and_then(Language::named);
         match target {
+            _ if let Some(language) = language => Self::Clients(language),
             _ if target.starts_with("redirect_iptables") => Self::Iptables,
             _ if target.starts_with("redirect_uids") => Self::Uids,
             _ if target.starts_with("redirect_") || target == "namespace" => Self::Namespace,
@@ -67,15 +87,21 @@ mod tests {
         assert_eq!(Group::of("redirect_iptables_legacy"), Group::Iptables);
         assert_eq!(Group::of("redirect_uids"), Group::Uids);
         assert_eq!(Group::of("redirect_nftables"), Group::Namespace);
+        assert_eq!(Group::of("redirect_clients_python"), Group::Clients(Language::Python));
         assert_eq!(Group::of("namespace"), Group::Namespace);
         assert_eq!(Group::of("concurrency"), Group::BlackBox);
     }
 
     #[test]
     fn every_group_is_found_by_its_name() {
-        for group in Group::ALL {
-            assert_eq!(Group::named(group.name()), Ok(group));
+        for group in Group::all() {
+            assert_eq!(Group::named(group.name()), Ok(vec![group]));
         }
+    }
+
+    #[test]
+    fn the_groups_of_all_languages_have_a_name_together() {
+        assert_eq!(Group::named("clients"), Ok(Language::ALL.map(Group::Clients).to_vec()));
     }
 
     #[test]

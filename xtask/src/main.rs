@@ -4,8 +4,10 @@
 
 mod arguments;
 mod cargo;
+mod clients;
 mod demo;
 mod group;
+mod language;
 mod needs;
 mod report;
 mod test;

@@ -7,6 +7,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use crate::cargo::{program, search_path};
+use crate::clients;
 use crate::group::Group;
 
 const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
@@ -21,6 +22,7 @@ pub(crate) fn check(group: Group) -> Result<(), String> {
         // The kernel refuses iptables' owner match on a uid that the namespace does not know.
         Group::Iptables => many_users().and_then(|()| iptables()),
         Group::Uids => many_users(),
+        Group::Clients(language) => users().and_then(|_| clients::tools(language)).map(drop),
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cargo::{build_programs, cargo, root};
+use crate::clients;
 use crate::group::Group;
 use crate::needs;
 use crate::report::{Outcome, Row, is_good, table, verdict};
@@ -40,6 +41,7 @@ fn build_for(group: Group) -> Result<(), String> {
 fn execute(group: Group) -> Result<(), String> {
     match group {
         Group::Unit => unit(),
+        Group::Clients(language) => clients::install(language).and_then(|()| integration(group)),
         _ => integration(group),
     }
 }
