@@ -92,7 +92,7 @@ fn a_connection_that_is_opened_and_closed_leaves_no_trace_in_the_log() -> Result
     stage.proxy.wait()?;
     let log = stage.proxy.log.whole();
     let messages: Vec<_> = log.lines().filter_map(|line| line.split(r#""message":""#).nth(1)).collect();
-    assert_eq!(messages.len(), 4, "starting, listening, draining, ended: {log}");
+    assert_eq!(messages.len(), 5, "sandbox, starting, listening, draining, ended: {log}");
     Ok(())
 }
 

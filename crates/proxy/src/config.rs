@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
@@ -20,6 +20,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::identities::{Given, Unmapped};
 use crate::identity_map::IdentityMap;
+use crate::sandbox::Needs;
 
 /// What `--version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
@@ -76,6 +77,10 @@ pub(crate) struct Args {
     /// Let AZURE_AUTHORITY_HOST be http:// on loopback, for an emulator
     #[arg(long)]
     insecure_loopback_authority: bool,
+    /// Whether to give up what is never needed at the start, as far as the kernel can: privileges, core dumps,
+    /// capabilities, files and ports; on or off [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    sandbox: Option<String>,
 }
 
 const AFTER_HELP: &str = "\
@@ -133,6 +138,8 @@ pub(crate) struct Config {
     pub passthrough: Option<SocketAddrV4>,
     /// Trust beside the system's.
     pub ca_bundle: Option<CaBundle>,
+    /// What it must leave possible; absent: there is none.
+    pub sandbox: Option<Needs>,
 }
 
 /// A mistake: the flag or variable, what it holds, and what would be right.
@@ -198,12 +205,14 @@ impl Args {
         let metadata_port = values.env(env::METADATA_PORT, port_number).unwrap_or(METADATA_PORT);
         let passes = values.flag("--passthrough", self.passthrough.as_deref(), passthrough).unwrap_or(true);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
+        let sandbox = values.flag("--sandbox", self.sandbox.as_deref(), switch).unwrap_or(true);
         values.check_libraries();
         Some(Config {
             port,
             log_level,
             authority: authority?,
             given: Given { tenant, default: client, allowed, map, unmapped },
+            sandbox: sandbox.then(|| values.needs(port, assertion.as_ref())),
             assertion,
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
@@ -240,6 +249,22 @@ impl<S: Surroundings> Values<'_, S> {
         }
     }
 
+    /// What is read after the start, since it changes or comes late: the token, and the roots that variables name.
+    fn needs(&self, port: u16, assertion: Option<&AssertionFile>) -> Needs {
+        let variable = |name| self.surroundings.env(name).filter(|value| !value.is_empty());
+        let token = assertion.map(|file| file.path().to_owned());
+        let roots = variable("SSL_CERT_FILE").map(PathBuf::from);
+        Needs {
+            ports: vec![port],
+            files: token.into_iter().chain(roots).collect(),
+            directories: variable("SSL_CERT_DIR")
+                .iter()
+                .flat_map(|value| value.split(':'))
+                .map(PathBuf::from)
+                .collect(),
+        }
+    }
+
     fn env_or<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.surroundings.env(name).filter(|value| !value.is_empty());
         self.flag(name, Some(value.as_deref().unwrap_or(default)), parse)
@@ -269,6 +294,14 @@ fn passthrough(value: &str) -> Result<bool, String> {
         "metadata" => Ok(true),
         "off" => Ok(false),
         _ => Err(format!("{value:?} is not one of metadata, off")),
+    }
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{value:?} is not one of on, off")),
     }
 }
 
@@ -440,6 +473,7 @@ mod tests {
             "--unmapped-identity=maybe",
             "--passthrough=maybe",
             "--ca-file=/missing",
+            "--sandbox=maybe",
         ];
         let env = &[
             ("AZURE_AUTHORITY_HOST", "http://login.microsoftonline.com"),
@@ -466,6 +500,7 @@ mod tests {
             ("METADATA_IP", "IPv4"),
             ("METADATA_PORT", "1 to 65535"),
             ("--ca-file", "/missing cannot be read"),
+            ("--sandbox", "on, off"),
             ("AZURE_AUTHORITY_HOST", "https://"),
             ("AZURE_TENANT_ID", "domain name"),
             ("AZURE_CLIENT_ID", "GUID"),
@@ -477,7 +512,7 @@ mod tests {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 19);
+        assert_eq!(problems.len(), 20);
         assert!(!problems.join("").contains("hunter2"));
     }
 

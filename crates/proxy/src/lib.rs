@@ -16,6 +16,7 @@ mod logging;
 mod passthrough;
 mod probe;
 mod readiness;
+mod sandbox;
 mod server;
 mod service;
 mod slot;
@@ -71,6 +72,13 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
+    if let Command::Serve(config) = &command {
+        logging::start(config.log_level);
+        if let Some(needs) = &config.sandbox {
+            // Before there are other threads, which it would not bind.
+            sandbox::enter(needs);
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -87,7 +95,6 @@ fn run(command: Command) -> ExitCode {
             }
         },
         Command::Serve(config) => {
-            logging::start(config.log_level);
             let code = runtime.block_on(serve(*config));
             // A name that is still being looked up must not hold up the end.
             runtime.shutdown_background();

@@ -1,0 +1,234 @@
+//! What the sidecar gives up at its start, and what works all the same.
+//!
+//! Nothing is skipped where the kernel has no Landlock: the log must say so then, and files are as open as before.
+
+#![expect(clippy::expect_used, reason = "in helpers too, a thread that panicked is a failed test")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use azwi_tests::process::Process;
+use azwi_tests::proxy::Proxy;
+use azwi_tests::stage::{DEMO, RESOURCE, SUBJECT, Stage};
+use caps::CapSet;
+use landlock::{AccessFs, Ruleset, RulesetAttr as _, RulesetStatus};
+use nix::sys::prctl::set_no_new_privs;
+use serde_json::Value;
+
+/// The line in which the sidecar says what it gave up.
+fn report(proxy: &Proxy) -> Result<Value> {
+    proxy.log.wait_for(&[("message", "sandbox")]).context("nothing about a sandbox")
+}
+
+fn said(report: &Value, measure: &str) -> String {
+    report.get(measure).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A line of `/proc/PID/status`, e.g. `CapEff`.
+fn status(pid: u32, name: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(line.with_context(|| format!("no {name}"))?.trim().to_owned())
+}
+
+fn capabilities(proxy: &Proxy, set: &str) -> Result<u64> {
+    Ok(u64::from_str_radix(&status(proxy.pid(), set)?, 16)?)
+}
+
+fn core_limit(pid: u32) -> Result<String> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).context("no limit on core files")?;
+    Ok(line.split_whitespace().skip(4).take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// What this kernel can do, found out by a thread that restricts itself.
+fn has_landlock() -> Result<bool> {
+    let restricted = thread::spawn(|| Ruleset::default().handle_access(AccessFs::Execute)?.create()?.restrict_self());
+    Ok(restricted.join().expect("a thread")?.ruleset == RulesetStatus::FullyEnforced)
+}
+
+/// As the processes of a pod are: none of what follows has capabilities or can get them.
+fn as_in_a_pod<T: Send>(test: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let unprivileged = || {
+        set_no_new_privs()?;
+        caps::clear(None, CapSet::Inheritable)?;
+        caps::clear(None, CapSet::Permitted)?;
+        test()
+    };
+    thread::scope(|scope| scope.spawn(unprivileged).join()).expect("a thread")
+}
+
+#[test]
+fn privileges_cannot_be_gained() -> Result<()> {
+    let proxy = Proxy::start(&[], &[])?;
+    assert_eq!(status(proxy.pid(), "NoNewPrivs")?, "1");
+    assert_eq!(said(&report(&proxy)?, "no_new_privs"), "set");
+    Ok(())
+}
+
+#[test]
+fn there_are_no_capabilities() -> Result<()> {
+    let proxy = Proxy::start(&[], &[])?;
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(capabilities(&proxy, set)?, 0, "{set}");
+    }
+    // Only who has capabilities may empty the set that bounds them.
+    let report = said(&report(&proxy)?, "capabilities");
+    assert_eq!(capabilities(&proxy, "CapBnd")? == 0, report == "none", "{report}");
+    Ok(())
+}
+
+#[test]
+fn a_bounding_set_that_the_pod_has_left_is_reported() -> Result<()> {
+    let report = as_in_a_pod(|| {
+        let proxy = Proxy::start(&[], &[])?;
+        ensure!(capabilities(&proxy, "CapEff")? == 0 && capabilities(&proxy, "CapBnd")? != 0, "not as in a pod");
+        report(&proxy)
+    })?;
+    assert!(said(&report, "capabilities").contains("bounding set cannot be dropped"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn no_core_is_ever_dumped() -> Result<()> {
+    let proxy = Proxy::start(&[], &[])?;
+    assert_eq!(core_limit(proxy.pid())?, "0 0");
+    assert_eq!(said(&report(&proxy)?, "core_dumps"), "off");
+    Ok(())
+}
+
+#[test]
+fn other_processes_of_the_same_user_cannot_look_into_its_memory() -> Result<()> {
+    let can_look = |args: &[&str]| {
+        let proxy = Proxy::start(&[], args)?;
+        Ok(fs::read(format!("/proc/{}/auxv", proxy.pid())).is_ok())
+    };
+    assert!(!as_in_a_pod(|| can_look(&[]))?);
+    assert!(as_in_a_pod(|| can_look(&["--sandbox=off"]))?);
+    Ok(())
+}
+
+#[test]
+fn the_log_says_whether_the_kernel_restricts_files() -> Result<()> {
+    let report = report(&Proxy::start(&[], &[])?)?;
+    let expected: &[_] = if has_landlock()? {
+        &["enforced", "partially enforced"]
+    } else {
+        &["not enabled in this kernel", "unsupported by this kernel"]
+    };
+    assert!(expected.contains(&said(&report, "landlock").as_str()), "{report}");
+    Ok(())
+}
+
+/// Whether the sidecar reads a token that lies somewhere else than it knew at its start.
+fn reads_elsewhere(args: &[&str]) -> Result<bool> {
+    let stage = Stage::with(&[], args)?;
+    let elsewhere = tempfile::tempdir()?;
+    stage.entra.write_token(&elsewhere.path().join("token"), SUBJECT)?;
+    fs::remove_file(stage.token_file())?;
+    symlink(elsewhere.path().join("token"), stage.token_file())?;
+    let response = stage.proxy.ask("GET", "/readyz", &[])?;
+    ensure!(response.status == 200 || response.body.contains("Permission denied"), "{}", response.body);
+    Ok(response.status == 200)
+}
+
+#[test]
+fn a_file_that_was_not_foreseen_cannot_be_read() -> Result<()> {
+    assert_eq!(reads_elsewhere(&[])?, !has_landlock()?);
+    assert!(reads_elsewhere(&["--sandbox=off"])?);
+    Ok(())
+}
+
+/// The volume of a projected token, as a kubelet fills it: `token` → `..data/token`, `..data` → a directory that each
+/// rotation replaces.
+fn project(volume: &Path, timestamp: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    fs::create_dir(volume.join(timestamp))?;
+    write(&volume.join(timestamp).join("token"))?;
+    symlink(timestamp, volume.join("..data_tmp"))?;
+    let before = fs::read_link(volume.join("..data"));
+    fs::rename(volume.join("..data_tmp"), volume.join("..data"))?;
+    match before {
+        Ok(before) => Ok(fs::remove_dir_all(volume.join(before))?),
+        Err(_) => Ok(symlink("..data/token", volume.join("token"))?),
+    }
+}
+
+#[test]
+fn a_token_that_a_kubelet_rotates_goes_on_being_read() -> Result<()> {
+    let volume = tempfile::tempdir()?;
+    project(volume.path(), "..2026_11_22_10", |file| Ok(fs::write(file, "stale")?))?;
+    let token_file = volume.path().join("token").to_string_lossy().into_owned();
+    let stage = Stage::with(&[("AZURE_FEDERATED_TOKEN_FILE", &token_file)], &[])?;
+    assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 503);
+    for timestamp in ["..2026_11_22_11", "..2026_11_22_12"] {
+        project(volume.path(), timestamp, |file| stage.entra.write_token(file, SUBJECT))?;
+        assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.body, "ok");
+    }
+    assert_eq!(stage.token()?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_token_whose_directory_appears_after_the_start_is_read() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let volume = directory.path().join("not/yet");
+    let token_file = volume.join("token").to_string_lossy().into_owned();
+    let stage = Stage::with(&[("AZURE_FEDERATED_TOKEN_FILE", &token_file)], &[])?;
+    assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 503);
+    fs::create_dir_all(&volume)?;
+    stage.entra.write_token(&volume.join("token"), SUBJECT)?;
+    assert_eq!(stage.token()?.status, 200);
+    Ok(())
+}
+
+/// A sidecar whose authority only the roots in `env` can vouch for.
+fn without_ca_file(stage: &Stage, env: &[(&str, &str)]) -> Result<Proxy> {
+    let token_file = stage.token_file().to_string_lossy().into_owned();
+    let usual = [
+        ("AZURE_CLIENT_ID", DEMO),
+        ("AZURE_TENANT_ID", stage.entra.tenant()),
+        ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
+        ("AZURE_AUTHORITY_HOST", stage.entra.authority()),
+    ];
+    Proxy::start(&usual.iter().chain(env).copied().collect::<Vec<_>>(), &[])
+}
+
+#[test]
+fn the_roots_that_a_variable_names_are_there_for_the_first_exchange() -> Result<()> {
+    let stage = Stage::new()?;
+    let ca_file = stage.entra.ca_file().to_string_lossy().into_owned();
+    let proxy = without_ca_file(&stage, &[("SSL_CERT_FILE", &ca_file)])?;
+    assert_eq!(proxy.token(RESOURCE)?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn the_systems_roots_are_all_there_for_the_first_exchange() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut proxy = without_ca_file(&stage, &[])?;
+    // They do not vouch for the emulator, but they have been looked at.
+    assert!(proxy.token(RESOURCE)?.field("error_description").contains("certificate"));
+    proxy.terminate()?;
+    proxy.wait()?;
+    let log = proxy.log.whole();
+    assert!(!log.contains("root certificate cannot be used"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn without_the_sandbox_everything_is_as_it_was() -> Result<()> {
+    let mut proxy = Proxy::start(&[], &["--sandbox=off"])?;
+    let neighbour = Process::spawn(Command::new("sleep").arg("60"))?;
+    for name in ["NoNewPrivs", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(status(proxy.pid(), name)?, status(neighbour.id(), name)?, "{name}");
+    }
+    assert_eq!(core_limit(proxy.pid())?, core_limit(neighbour.id())?);
+    proxy.terminate()?;
+    proxy.wait()?;
+    assert!(!proxy.log.whole().contains("sandbox"));
+    Ok(())
+}
