@@ -1,0 +1,175 @@
+//! What an app feels of the exchanges behind its tokens, measured at its end of a connection that is kept alive.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use azwi_tests::http::{Connection, METADATA, Response};
+use azwi_tests::proxy::{Proxy, TOKEN};
+use azwi_tests::stage::{RESOURCE, SECOND, Stage};
+use serde_json::Value;
+
+/// Two hundred requests a second.
+const PACE: Duration = Duration::from_millis(5);
+/// Longest that a request for a token that is there may take.
+const BOUND: Duration = Duration::from_millis(20);
+
+/// An app on a connection of its own.
+struct App {
+    connection: Connection,
+    /// Where the kernel accounts for the sidecar.
+    schedstat: String,
+    next: Instant,
+}
+
+/// One answer, and how long the app waited for it.
+struct Answered {
+    response: Response,
+    took: Duration,
+}
+
+impl App {
+    fn of(proxy: &Proxy) -> Result<Self> {
+        let schedstat = format!("/proc/{}/schedstat", proxy.pid());
+        Ok(Self { connection: proxy.connect()?, schedstat, next: Instant::now() })
+    }
+
+    fn ask(&mut self) -> Result<Answered> {
+        let (waited, started) = (self.waited_for_a_cpu(), Instant::now());
+        self.connection.request("GET", &format!("{TOKEN}?{RESOURCE}"), &[METADATA])?;
+        let response = self.connection.response()?;
+        let took = started.elapsed();
+        // Whoever else is busy on this machine is none of the sidecar's fault.
+        let not_let = self.waited_for_a_cpu().saturating_sub(waited);
+        Ok(Answered { response, took: took.saturating_sub(not_let) })
+    }
+
+    /// Asks when its time has come.
+    #[expect(clippy::disallowed_methods, reason = "requests at a steady rate are what is measured")]
+    fn ask_at_its_pace(&mut self) -> Result<Answered> {
+        self.next += PACE;
+        sleep(self.next.saturating_duration_since(Instant::now()));
+        self.ask()
+    }
+
+    /// How long the sidecar, which has one thread, and the test have been ready to run but were not let, in all: the
+    /// second number of `schedstat`, in nanoseconds (Linux, Documentation/scheduler/sched-stats.rst).
+    fn waited_for_a_cpu(&self) -> Duration {
+        [self.schedstat.as_str(), "/proc/thread-self/schedstat"].into_iter().map(run_delay).sum()
+    }
+}
+
+/// Zero where the kernel does not count.
+fn run_delay(schedstat: &str) -> Duration {
+    let counts = fs::read_to_string(schedstat).unwrap_or_default();
+    Duration::from_nanos(counts.split_whitespace().nth(1).and_then(|count| count.parse().ok()).unwrap_or_default())
+}
+
+#[track_caller]
+fn assert_at_once(answered: &Answered) {
+    assert_eq!(answered.response.status, 200, "{}", answered.response.body);
+    assert!(answered.took < BOUND, "took {:?}", answered.took);
+}
+
+/// The longest that an exchange took.
+fn slowest_exchange(mut stage: Stage) -> Result<u64> {
+    stage.proxy.terminate()?;
+    stage.proxy.wait()?;
+    let took = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("took_ms")?.as_u64();
+    stage.proxy.log.whole().lines().filter_map(took).max().context("no exchange")
+}
+
+/// Twelve seconds of an app with tokens of ten seconds, which are refreshed after eight and good for nine.
+fn twelve_seconds() -> Result<(Stage, Vec<Answered>)> {
+    let stage = Stage::new()?;
+    // Entra's `expires_in` is a second short.
+    stage.entra.faults(r#"{"token_lifetime":11,"latency_ms":300}"#)?;
+    let mut app = App::of(&stage.proxy)?;
+    assert_eq!(app.ask()?.response.status, 200);
+    app.next = Instant::now();
+    let answers: Result<Vec<_>> = (0..2400).map(|_| app.ask_at_its_pace()).collect();
+    let answers = answers?;
+    assert!(stage.exchanges()? >= 2);
+    Ok((stage, answers))
+}
+
+#[test]
+fn with_tokens_of_ten_seconds_and_200_requests_a_second_none_fails_or_takes_20_ms_after_the_first() -> Result<()> {
+    for _ in 0..3 {
+        let (stage, answers) = twelve_seconds()?;
+        // Refreshed half a second before it is too late: a machine so busy that Entra takes longer shows nothing.
+        if slowest_exchange(stage)? < 450 {
+            answers.iter().for_each(assert_at_once);
+            return Ok(());
+        }
+    }
+    anyhow::bail!("this machine has no time to be measured")
+}
+
+#[test]
+fn an_outage_that_ends_a_minute_before_the_token_does_is_felt_by_nobody() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"token_lifetime":65,"refresh_in":1,"remaining":1}"#)?;
+    let mut app = App::of(&stage.proxy)?;
+    let first = app.ask()?.response.field("access_token");
+    let minute_left = Instant::now() + Duration::from_secs(4);
+    stage.entra.faults(r#"{"status":503}"#)?;
+    app.next = Instant::now();
+    while Instant::now() < minute_left {
+        assert_at_once(&app.ask_at_its_pace()?);
+    }
+    assert!(stage.exchanges()? >= 2, "no refresh fell into the outage");
+    stage.entra.clear_faults()?;
+    loop {
+        let answered = app.ask_at_its_pace()?;
+        assert_at_once(&answered);
+        if answered.response.field("access_token") != first {
+            return Ok(());
+        }
+        assert!(minute_left.elapsed() < Duration::from_secs(50), "it has never been refreshed");
+    }
+}
+
+#[test]
+fn three_thousand_requests_in_an_outage_get_the_token_that_is_there() -> Result<()> {
+    let stage = Stage::new()?;
+    stage.entra.faults(r#"{"refresh_in":1,"remaining":1}"#)?;
+    let mut app = App::of(&stage.proxy)?;
+    let token = app.ask()?.response.field("access_token");
+    stage.entra.faults(r#"{"reset":true}"#)?;
+    stage.proxy.log.wait_for(&[("message", "token exchange failed")]).context("no refresh has failed")?;
+    for _ in 0..3000 {
+        let answered = app.ask()?;
+        assert_at_once(&answered);
+        assert_eq!(answered.response.field("access_token"), token);
+    }
+    Ok(())
+}
+
+#[test]
+fn exchanges_that_hang_hold_up_no_token_that_is_there() -> Result<()> {
+    let stage = Stage::new()?;
+    let mut app = App::of(&stage.proxy)?;
+    assert_eq!(app.ask()?.response.status, 200);
+    stage.entra.faults(&format!(r#"{{"hang":true,"client_id":"{SECOND}"}}"#))?;
+    let mut stuck = Vec::new();
+    for number in 0..20 {
+        let mut connection = stage.proxy.connect()?;
+        let target = format!("{TOKEN}?resource=https://{number}.example&client_id={SECOND}");
+        connection.request("GET", &target, &[METADATA])?;
+        stuck.push(connection);
+    }
+    stage.entra.wait_for_exchanges(21)?;
+    for _ in 0..500 {
+        assert_at_once(&app.ask()?);
+    }
+    // Nor one that must be fetched first.
+    let started = Instant::now();
+    assert_eq!(stage.proxy.token("resource=https://vault.azure.net")?.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    for connection in &mut stuck {
+        assert!(connection.is_open()?, "one does not hang");
+    }
+    Ok(())
+}
