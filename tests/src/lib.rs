@@ -8,6 +8,7 @@ pub mod emulator;
 pub mod http;
 pub mod jwt;
 pub mod log;
+pub mod metrics;
 pub mod namespace;
 pub mod pod;
 pub mod probe;

@@ -39,3 +39,7 @@ pub const METADATA_PORT: u16 = 80;
 pub const DEFAULT_AUTHORITY_HOST: &str = "https://login.microsoftonline.com/";
 /// Audience of a service account token that is to be exchanged at Entra.
 pub const TOKEN_EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
+/// The same in Azure Government.
+pub const TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT: &str = "api://AzureADTokenExchangeUSGov";
+/// The same in Azure operated by 21Vianet.
+pub const TOKEN_EXCHANGE_AUDIENCE_CHINA: &str = "api://AzureADTokenExchangeChina";

@@ -118,6 +118,16 @@ pub enum Audience {
     Many(Vec<String>),
 }
 
+impl Audience {
+    /// Whether `audience` is among them; compared byte for byte, as Entra does.
+    pub fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
 impl std::fmt::Display for Audience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

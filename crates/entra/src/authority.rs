@@ -56,6 +56,11 @@ impl AuthorityHost {
         Ok(Self(url))
     }
 
+    /// Its host name or address, in lower case.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// `{authority}/{tenant}/oauth2/v2.0/token`, with exactly one slash between the parts.
     pub fn token_endpoint(&self, tenant: &TenantId) -> Url {
         let mut url = self.0.clone();

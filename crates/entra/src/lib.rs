@@ -22,6 +22,6 @@ pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
 pub use scope::{Resource, ResourceError, Scope};
 pub use secret::Secret;
-pub use taxonomy::{Class, classify};
+pub use taxonomy::{Class, classify, is_known};
 pub use token::AccessToken;
 pub use trust::{CaBundle, TrustError, TrustRoots};

@@ -79,6 +79,11 @@ const CODES: &[(u64, Class)] = &[
     (7_002_138, Permanent),          // subject differs in case only
 ];
 
+/// Whether `code` has a row of its own.
+pub fn is_known(code: u64) -> bool {
+    CODES.iter().any(|(known, _)| *known == code)
+}
+
 /// Classifies a refusal. `codes` is Entra's `error_codes`, `error` its `error` (may be empty), `status` the HTTP status.
 pub fn classify(codes: &[u64], error: &str, status: u16) -> Class {
     let by_code = codes.first().and_then(|code| CODES.iter().find(|(known, _)| known == code));

@@ -42,6 +42,11 @@ impl TokenCache {
         Ok(self.slots.get_with(key.clone(), || Arc::new(self.new_slot(key))))
     }
 
+    /// All places there are.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<Slot>> {
+        self.slots.iter().map(|(_, slot)| slot)
+    }
+
     fn new_slot(&self, key: Key) -> Slot {
         let now = self.shared.now();
         let first_use = self.first_uses.get_with(Arc::clone(&key.identity), || now);

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,6 +71,10 @@ pub(crate) struct Args {
     /// metadata passes them to the real service at METADATA_IP:METADATA_PORT, off refuses them [default: metadata]
     #[arg(long, value_name = "POLICY")]
     passthrough: Option<String>,
+    /// Serves metrics at http://ADDR:PORT/metrics, to whoever gets there. :9090 is short for 0.0.0.0:9090; port 0 is a
+    /// free one, which the log names [default: none]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_addr: Option<String>,
     /// PEM file with certificate authorities to trust beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<String>,
@@ -136,6 +140,8 @@ pub(crate) struct Config {
     pub metadata_header: MetadataHeader,
     /// The real metadata service, if apps may reach it.
     pub passthrough: Option<SocketAddrV4>,
+    /// Where to listen for those who want metrics, if at all.
+    pub metrics: Option<SocketAddr>,
     /// Trust beside the system's.
     pub ca_bundle: Option<CaBundle>,
     /// What it must leave possible; absent: there is none.
@@ -204,6 +210,7 @@ impl Args {
         let ip = values.env(env::METADATA_IP, ipv4).unwrap_or(METADATA_IP.into());
         let metadata_port = values.env(env::METADATA_PORT, port_number).unwrap_or(METADATA_PORT);
         let passes = values.flag("--passthrough", self.passthrough.as_deref(), passthrough).unwrap_or(true);
+        let metrics = values.flag("--metrics-addr", self.metrics_addr.as_deref(), listening_address);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         let sandbox = values.flag("--sandbox", self.sandbox.as_deref(), switch).unwrap_or(true);
         values.check_libraries();
@@ -212,11 +219,12 @@ impl Args {
             log_level,
             authority: authority?,
             given: Given { tenant, default: client, allowed, map, unmapped },
-            sandbox: sandbox.then(|| values.needs(port, assertion.as_ref())),
+            sandbox: sandbox.then(|| values.needs(port, metrics, assertion.as_ref())),
             assertion,
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
             passthrough: passes.then_some(SocketAddrV4::new(ip, metadata_port)),
+            metrics,
             ca_bundle,
         })
     }
@@ -250,12 +258,12 @@ impl<S: Surroundings> Values<'_, S> {
     }
 
     /// What is read after the start, since it changes or comes late: the token, and the roots that variables name.
-    fn needs(&self, port: u16, assertion: Option<&AssertionFile>) -> Needs {
+    fn needs(&self, port: u16, metrics: Option<SocketAddr>, assertion: Option<&AssertionFile>) -> Needs {
         let variable = |name| self.surroundings.env(name).filter(|value| !value.is_empty());
         let token = assertion.map(|file| file.path().to_owned());
         let roots = variable("SSL_CERT_FILE").map(PathBuf::from);
         Needs {
-            ports: vec![port],
+            ports: [Some(port), metrics.map(|address| address.port())].into_iter().flatten().collect(),
             files: token.into_iter().chain(roots).collect(),
             directories: variable("SSL_CERT_DIR")
                 .iter()
@@ -282,6 +290,14 @@ fn go_style(argument: OsString) -> OsString {
 fn port_number(value: &str) -> Result<u16, String> {
     let port = value.parse().ok().filter(|&port: &u16| port > 0);
     port.ok_or_else(|| format!("{value:?} is not a port from 1 to 65535"))
+}
+
+/// Go's spelling without a host is taken for all of IPv4.
+fn listening_address(value: &str) -> Result<SocketAddr, String> {
+    let address = if value.starts_with(':') { format!("{}{value}", Ipv4Addr::UNSPECIFIED) } else { value.to_owned() };
+    address
+        .parse()
+        .map_err(|_| format!("{value:?} is not an address and a port such as 0.0.0.0:9090, :9090 or [::]:9090"))
 }
 
 fn ipv4(value: &str) -> Result<Ipv4Addr, String> {
@@ -472,6 +488,7 @@ mod tests {
             "--identity-map=/missing",
             "--unmapped-identity=maybe",
             "--passthrough=maybe",
+            "--metrics-addr=9090",
             "--ca-file=/missing",
             "--sandbox=maybe",
         ];
@@ -497,6 +514,7 @@ mod tests {
             ("--identity-map", "/missing cannot be read"),
             ("--unmapped-identity", "default, reject"),
             ("--passthrough", "metadata, off"),
+            ("--metrics-addr", "0.0.0.0:9090"),
             ("METADATA_IP", "IPv4"),
             ("METADATA_PORT", "1 to 65535"),
             ("--ca-file", "/missing cannot be read"),
@@ -512,8 +530,16 @@ mod tests {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 20);
+        assert_eq!(problems.len(), 21);
         assert!(!problems.join("").contains("hunter2"));
+    }
+
+    #[test]
+    fn metrics_are_off_by_default_and_a_port_alone_means_all_of_ipv4() {
+        assert_eq!(config(&[], &[]).metrics, None);
+        assert_eq!(config(&["--metrics-addr=:9090"], &[]).metrics, Some(([0, 0, 0, 0], 9090).into()));
+        let loopback = config(&["--metrics-addr=[::1]:9090"], &[]).metrics;
+        assert_eq!(loopback, Some((std::net::Ipv6Addr::LOCALHOST, 9090).into()));
     }
 
     #[test]

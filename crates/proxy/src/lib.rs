@@ -5,6 +5,7 @@
 
 mod cache;
 mod clock;
+mod concerns;
 mod config;
 mod connections;
 mod failure;
@@ -13,6 +14,7 @@ pub mod identity_map;
 mod key;
 mod lifetime;
 mod logging;
+mod metrics;
 mod passthrough;
 mod probe;
 mod readiness;
@@ -35,8 +37,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
+use crate::concerns::Concerns;
 use crate::config::{Args, Command, Config, Surroundings};
 use crate::identities::Identities;
+use crate::metrics::Metrics;
 use crate::passthrough::Passthrough;
 use crate::readiness::Readiness;
 use crate::service::App;
@@ -103,16 +107,32 @@ fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> ExitCode {
-    let port = config.port;
-    let listener = match server::bind(port).await {
-        Ok(listener) => listener,
-        Err(error) => {
+/// Where apps ask, and where metrics are served if they are.
+struct Listeners {
+    apps: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Takes both ports; says what hinders it.
+    async fn bind(config: &Config) -> Result<Self, ()> {
+        let port = config.port;
+        let apps = server::bind(port).await.map_err(|error| {
             tracing::error!(%error, "--proxy-port: cannot listen on 127.0.0.1:{port}");
-            return ExitCode::from(FAILED);
-        }
-    };
-    match run_until_told(listener, config).await {
+        })?;
+        let metrics = match config.metrics {
+            Some(address) => Some(TcpListener::bind(address).await.map_err(|error| {
+                tracing::error!(%error, "--metrics-addr: cannot listen on {address}");
+            })?),
+            None => None,
+        };
+        Ok(Self { apps, metrics })
+    }
+}
+
+async fn serve(config: Config) -> ExitCode {
+    let Ok(listeners) = Listeners::bind(&config).await else { return ExitCode::from(FAILED) };
+    match run_until_told(listeners, config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
@@ -121,7 +141,7 @@ async fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result<()> {
+async fn run_until_told(listeners: Listeners, config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -131,7 +151,7 @@ async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result
         }
     };
     tracing::info!(
-        address = %listener.local_addr()?,
+        address = %listeners.apps.local_addr()?,
         authority = %config.authority,
         tenant_id = config.given.tenant.as_ref().map(TenantId::as_str),
         client_id = config.given.default.as_ref().map(ClientId::as_str),
@@ -140,25 +160,39 @@ async fn run_until_told(listener: TcpListener, config: Config) -> anyhow::Result
         commit = env!("AZWI_COMMIT"),
         "starting"
     );
-    let app = app(config)?;
-    for reason in app.readiness.reasons(app.clock.now().unix) {
-        tracing::warn!(reason, "not ready");
+    let app = Arc::new(app(config)?);
+    warn(&app);
+    if let (Some(listener), Some(metrics)) = (listeners.metrics, &app.metrics) {
+        tracing::info!(address = %listener.local_addr()?, "serving metrics");
+        tokio::spawn(metrics::serve(listener, Arc::clone(metrics), Arc::clone(&app)));
     }
     tracing::info!("listening");
-    server::serve(listener, Arc::new(app), shutdown).await;
+    server::serve(listeners.apps, app, shutdown).await;
     tracing::info!("ended");
     Ok(())
 }
 
+/// What is not as it should be from the start.
+fn warn(app: &App) {
+    for reason in app.readiness.reasons(app.clock.now().unix) {
+        tracing::warn!(reason, "not ready");
+    }
+    if let Some(claims) = app.readiness.claims() {
+        app.concerns.audience.observe(&claims);
+    }
+}
+
 fn app(config: Config) -> anyhow::Result<App> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = config.metrics.map(|_| Arc::new(Metrics::new(clock.now().unix)));
+    let concerns = Arc::new(Concerns::new(&config.authority));
     let mut roots = TrustRoots::system();
     if let Some(bundle) = config.ca_bundle {
         roots = roots.with(bundle);
     }
     let exchanger = Exchanger::new(config.authority, roots)?;
     let tokens = config.assertion.clone().map(|assertion| {
-        let source = Arc::new(Federation::new(exchanger, assertion));
+        let source = Arc::new(Federation::new(exchanger, assertion, Arc::clone(&concerns), metrics.clone()));
         TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))
     });
     Ok(App {
@@ -167,6 +201,8 @@ fn app(config: Config) -> anyhow::Result<App> {
         identities: Identities::new(config.given),
         passthrough: config.passthrough.map(Passthrough::new),
         tokens,
+        concerns,
+        metrics,
         clock,
     })
 }

@@ -4,7 +4,7 @@
 //! it, and cached tokens go on being served.
 
 use azwi_conventions::env;
-use azwi_entra::AssertionFile;
+use azwi_entra::{AssertionClaims, AssertionFile};
 use serde_json::json;
 
 /// What readiness depends on.
@@ -23,6 +23,11 @@ impl Readiness {
     pub(crate) fn reasons(&self, now: u64) -> Vec<String> {
         let tenant = (!self.has_tenant).then(|| format!("{} is not set", env::AZURE_TENANT_ID));
         tenant.into_iter().chain(self.assertion_reason(now)).collect()
+    }
+
+    /// What the service account token says of itself now; `None` if there is none that can be read.
+    pub(crate) fn claims(&self) -> Option<AssertionClaims> {
+        self.assertion.as_ref()?.read().ok()?.claims()
     }
 
     fn assertion_reason(&self, now: u64) -> Option<String> {

@@ -17,11 +17,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Body;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::cache::TokenCache;
 use crate::clock::Clock;
+use crate::concerns::Concerns;
 use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
+use crate::metrics::{Metrics, Requests};
 use crate::passthrough::{self, Passthrough, Streamed};
 use crate::readiness::{self, Readiness};
 use crate::slot::{Demand, Slot};
@@ -44,6 +47,10 @@ pub(crate) struct App {
     pub readiness: Readiness,
     /// The real metadata service, if apps may reach it.
     pub passthrough: Option<Passthrough>,
+    /// What is worth a warning.
+    pub concerns: Arc<Concerns>,
+    /// What is counted, if anybody wants to know.
+    pub metrics: Option<Arc<Metrics>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -64,15 +71,22 @@ impl App {
         let parsed = azwi_imds::parse(request.method(), uri.path(), uri.query(), request.headers(), &self.policy);
         match parsed {
             Ok(azwi_imds::Request::Token(wanted)) => match self.token(wanted) {
-                Ok(Token::Cached(body)) => token(mem::take(request.headers_mut()), body).into(),
-                Ok(Token::Wanted(slot, demand)) => {
-                    Answering::Later(Box::pin(async move { from_outcome(slot.wait(demand).await) }))
+                Ok(Token::Cached(body)) => {
+                    self.count(|requests| &requests.cached);
+                    token(mem::take(request.headers_mut()), body).into()
                 }
+                Ok(Token::Wanted(slot, demand)) => self.wait(slot, demand),
                 Err(refused) => (*refused).into(),
             },
             Ok(azwi_imds::Request::IdentityInfo) => self.identity_info().into(),
             Ok(azwi_imds::Request::Category { path }) => self.pass_through(request, path),
-            Err(rejection) => reject(rejection).into(),
+            Err(rejection) => self.reject(rejection).into(),
+        }
+    }
+
+    fn count<'a>(&'a self, counter: impl FnOnce(&'a Requests) -> &'a Counter) {
+        if let Some(metrics) = &self.metrics {
+            counter(&metrics.requests).inc();
         }
     }
 
@@ -80,16 +94,27 @@ impl App {
     fn token(&self, request: TokenRequest<'_>) -> Result<Token, Box<Answer>> {
         let identity = match self.identities.resolve(request.selector.as_ref()) {
             Ok(identity) => identity,
-            Err(Unresolved::Rejected(rejection)) => return Err(Box::new(reject(rejection))),
-            Err(Unresolved::Misconfigured(what)) => return Err(Box::new(refuse(&misconfigured(what)))),
+            Err(Unresolved::Rejected(rejection)) => return Err(Box::new(self.reject(rejection))),
+            Err(Unresolved::Misconfigured(what)) => return Err(Box::new(self.refuse(&misconfigured(what)))),
         };
         let Some(tokens) = &self.tokens else {
-            return Err(Box::new(refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"))));
+            return Err(Box::new(self.refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"))));
         };
-        let slot = tokens.slot(identity, request.resource).map_err(|_| reject(Rejection::MalformedResource))?;
+        let slot = tokens.slot(identity, request.resource).map_err(|_| self.reject(Rejection::MalformedResource))?;
         let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
         let cached = if demand == Demand::Any { slot.ready() } else { None };
         Ok(cached.map_or_else(|| Token::Wanted(slot, demand), Token::Cached))
+    }
+
+    fn wait(&self, slot: Arc<Slot>, demand: Demand) -> Answering {
+        let metrics = self.metrics.clone();
+        Answering::Later(Box::pin(async move {
+            let outcome = slot.wait(demand).await;
+            if let Some(metrics) = &metrics {
+                metrics.requests.waited(&outcome).inc();
+            }
+            from_outcome(outcome)
+        }))
     }
 
     fn pass_through<B>(&self, request: Request<B>, path: String) -> Answering
@@ -98,10 +123,16 @@ impl App {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let Some(passthrough) = self.passthrough.clone() else {
+            self.count(|requests| &requests.passthrough_blocked);
             return full(passthrough::blocked().response()).into();
         };
+        let metrics = self.metrics.clone();
         Answering::Later(Box::pin(async move {
-            match passthrough.forward(request, &path).await {
+            let result = passthrough.forward(request, &path).await;
+            if let Some(metrics) = &metrics {
+                metrics.requests.passed_through(&result).inc();
+            }
+            match result {
                 Ok(response) => response.map(Either::Right),
                 Err(failure) => full(failure.response()),
             }
@@ -109,10 +140,24 @@ impl App {
     }
 
     fn identity_info(&self) -> Answer {
-        match self.identities.tenant() {
-            Some(tenant) => full(azwi_imds::identity_info(tenant.as_str())),
-            None => full(misconfigured("AZURE_TENANT_ID is not set").response()),
-        }
+        let Some(tenant) = self.identities.tenant() else {
+            self.count(|requests| &requests.misconfigured);
+            return full(misconfigured("AZURE_TENANT_ID is not set").response());
+        };
+        self.count(|requests| &requests.identity_info);
+        full(azwi_imds::identity_info(tenant.as_str()))
+    }
+
+    fn reject(&self, rejection: Rejection) -> Answer {
+        tracing::debug!(%rejection, "request rejected");
+        self.count(|requests| requests.rejected(rejection));
+        full(rejection.response())
+    }
+
+    fn refuse(&self, failure: &Failure) -> Answer {
+        tracing::error!(description = failure.description, "token refused");
+        self.count(|requests| &requests.misconfigured);
+        full(failure.response())
     }
 
     fn readyz(&self) -> Answer {
@@ -186,16 +231,6 @@ fn from_outcome(outcome: Result<Bytes, Box<Failure>>) -> Answer {
 /// `headers`: the request's, whose memory the answer's take over.
 fn token(headers: HeaderMap, body: Bytes) -> Answer {
     azwi_imds::json_in(headers, StatusCode::OK, Either::Left(Full::new(body)))
-}
-
-fn reject(rejection: Rejection) -> Answer {
-    tracing::debug!(%rejection, "request rejected");
-    full(rejection.response())
-}
-
-fn refuse(failure: &Failure) -> Answer {
-    tracing::error!(description = failure.description, "token refused");
-    full(failure.response())
 }
 
 fn full(response: Response<Vec<u8>>) -> Answer {

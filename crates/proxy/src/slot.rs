@@ -205,6 +205,17 @@ impl Slot {
         }
     }
 
+    /// Whether a token is there that may be handed out.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.usable().is_some()
+    }
+
+    /// What the token has left, if it is in use; zero if nobody could be given another one since it expired.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        let token = self.current.load_full().filter(|_| self.is_in_use())?;
+        Some(token.life.remaining(self.now()))
+    }
+
     /// How long to wait for an attempt: briefly where a valid token is there to fall back on.
     fn patience(&self, started: Instant) -> Instant {
         started + if self.usable().is_some() { PATIENCE_WITH_TOKEN } else { BUDGET }

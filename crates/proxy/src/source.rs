@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use azwi_entra::{AccessToken, Assertion, AssertionError, AssertionFile, Class, E
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
+use crate::concerns::Concerns;
 use crate::key::Key;
+use crate::metrics::Metrics;
 
 /// How long a refused assertion may take to be replaced: kubelet may be about to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,12 +54,19 @@ pub(crate) struct Federation {
     exchanger: Exchanger,
     assertion: AssertionFile,
     is_missing: AtomicBool,
+    concerns: Arc<Concerns>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Federation {
-    /// Exchanges what stands in `assertion` through `exchanger`.
-    pub(crate) fn new(exchanger: Exchanger, assertion: AssertionFile) -> Self {
-        Self { exchanger, assertion, is_missing: AtomicBool::new(false) }
+    /// Exchanges what stands in `assertion` through `exchanger`, and tells `concerns` and `metrics` of it.
+    pub(crate) fn new(
+        exchanger: Exchanger,
+        assertion: AssertionFile,
+        concerns: Arc<Concerns>,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Self {
+        Self { exchanger, assertion, is_missing: AtomicBool::new(false), concerns, metrics }
     }
 
     async fn attempt(&self, key: &Key, attempt: Attempt) -> Result<AccessToken, FetchError> {
@@ -105,12 +115,31 @@ impl Federation {
     ) -> Result<AccessToken, ExchangeError> {
         let started = Instant::now();
         let Key { identity, resource } = key;
+        self.begins(assertion);
         let result = self.exchanger.exchange(&identity.tenant, &identity.client, resource, assertion, timeout).await;
+        let took = started.elapsed();
+        self.ended(&result, took);
         // Of many passing failures in a row the 1st, 2nd, 4th, 8th… tell enough.
         if !passes(&result) || number.is_power_of_two() {
-            log(key, assertion, &result, number, started.elapsed());
+            log(key, assertion, &result, number, took);
         }
         result
+    }
+
+    fn begins(&self, assertion: &Assertion) {
+        if let Some(claims) = assertion.claims() {
+            self.concerns.audience.observe(&claims);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.exchanges.begin();
+        }
+    }
+
+    fn ended(&self, result: &Result<AccessToken, ExchangeError>, took: Duration) {
+        self.concerns.authority.observe(result);
+        if let Some(metrics) = &self.metrics {
+            metrics.exchanges.end(result, took);
+        }
     }
 }
 
