@@ -34,11 +34,10 @@ impl AudienceWatch {
             return;
         }
         let expected = self.expected;
-        match unexpected {
-            Some(audience) => {
-                tracing::warn!(audience, expected, "the service account token has an unusual audience");
-            }
-            None => tracing::info!(expected, "the service account token has the usual audience again"),
+        if let Some(audience) = unexpected {
+            tracing::warn!(audience, expected, "the service account token has an unusual audience");
+        } else {
+            tracing::info!(expected, "the service account token has the usual audience again");
         }
     }
 }
