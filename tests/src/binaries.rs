@@ -22,6 +22,20 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Path of the workspace binary `name` as it ships: optimised and static.
+///
+/// # Errors
+/// If it is not built yet; the error says which command builds it.
+pub fn released(name: &str) -> anyhow::Result<PathBuf> {
+    let caller = env::current_exe().context("cannot tell which executable this is")?;
+    let target = format!("{}-unknown-linux-musl", env::consts::ARCH);
+    let place = Path::new(&target).join("release").join(name);
+    let found = caller.ancestors().map(|directory| directory.join(&place)).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no `{name}` as it ships: build it with `cargo build --release --target {target} -p {name}`")
+    })
+}
+
 fn build_command(name: &str, caller: &Path) -> String {
     let profile = if caller.ancestors().any(|directory| directory.ends_with("release")) { " --release" } else { "" };
     if ["netns", "probe"].contains(&name) {

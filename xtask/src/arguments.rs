@@ -5,22 +5,31 @@ use crate::group::Group;
 pub(crate) const HELP: &str = "\
 cargo xtask demo [--keep]     build and show the main job on this machine: an unmodified app gets its token
                               --keep: leave it running, with a shell inside; all ends with the shell
-cargo xtask test [GROUP…]     run every test, or these groups:
+cargo xtask test [GROUP…]     run every test but release, or these groups:
                                 unit        what needs nothing but Rust
                                 black-box   the built programs on loopback
                                 namespace   real redirection, native nf_tables, in a network namespace
                                 iptables    the same through the iptables program; needs several user ids, too
                                 uids        who is redirected and who is not; needs several user ids
+                                release     the sidecar as it ships; takes minutes to build
                                 clients     unmodified Azure SDKs through the real redirection; each language needs its
                                             tools, and can be named instead: python
                               What cannot run is listed at the end with the reason; with CI=true that is a failure.
+cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and hold it to its limits; the machine should
+                              be quiet
+                                --quick            less than a minute, for use while working
+                                --output=FORM      text, markdown or json
 cargo xtask --help            this text";
+
+/// What `bench` may be told, as the measurement understands it.
+const BENCH_OPTIONS: [&str; 4] = ["--quick", "--output=text", "--output=markdown", "--output=json"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
     Demo { keep: bool },
     Test(Vec<Group>),
+    Bench(Vec<String>),
 }
 
 impl Task {
@@ -32,14 +41,25 @@ impl Task {
             ["demo"] => Ok(Self::Demo { keep: false }),
             ["demo", "--keep"] => Ok(Self::Demo { keep: true }),
             ["demo", other, ..] => Err(format!("demo does not know {other:?}")),
-            ["test"] => Ok(Self::Test(Group::all())),
+            ["test"] => Ok(Self::Test(Group::usual())),
             ["test", groups @ ..] => {
                 let groups: Vec<_> = groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>()?;
                 Ok(Self::Test(groups.concat()))
             }
+            ["bench", options @ ..] => bench_options(options).map(Self::Bench),
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
         }
+    }
+}
+
+/// Looked at here, for it takes minutes to build who else would.
+fn bench_options(words: &[&str]) -> Result<Vec<String>, String> {
+    let options = words.join(" ").replace("--output ", "--output=");
+    let unknown = options.split_whitespace().find(|option| !BENCH_OPTIONS.contains(option));
+    match unknown {
+        Some(option) => Err(format!("bench does not know {option:?}")),
+        None => Ok(options.split_whitespace().map(str::to_owned).collect()),
     }
 }
 
@@ -52,13 +72,20 @@ mod tests {
     }
 
     #[test]
-    fn test_without_a_group_means_every_group() {
-        assert_eq!(parse("test"), Ok(Task::Test(Group::all())));
+    fn test_without_a_group_means_every_group_that_is_built_soon() {
+        assert_eq!(parse("test"), Ok(Task::Test(Group::usual())));
     }
 
     #[test]
     fn groups_run_in_the_order_given() {
         assert_eq!(parse("test uids unit"), Ok(Task::Test(vec![Group::Uids, Group::Unit])));
+    }
+
+    #[test]
+    fn bench_takes_the_form_as_one_word_or_as_two() {
+        let expected = Ok(Task::Bench(vec!["--quick".to_owned(), "--output=json".to_owned()]));
+        assert_eq!(parse("bench --quick --output=json"), expected);
+        assert_eq!(parse("bench --quick --output json"), expected);
     }
 
     #[test]
@@ -70,6 +97,7 @@ mod tests {
     fn an_unknown_word_is_named() {
         assert!(parse("test unti").is_err_and(|error| error.contains("\"unti\"")));
         assert!(parse("demo --keeep").is_err_and(|error| error.contains("\"--keeep\"")));
+        assert!(parse("bench --output xml").is_err_and(|error| error.contains("\"--output=xml\"")));
         assert!(parse("dmeo").is_err_and(|error| error.contains("\"dmeo\"")));
     }
 }

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::needs;
+
 /// What cargo is asked for to have the programs that the stage plays with, and the stage's own.
 const BUILD_PROGRAMS: [&str; 11] = [
     "build",
@@ -32,7 +34,7 @@ pub(crate) fn root() -> &'static Path {
 /// Runs cargo in the workspace's root; the error says what was run.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     let line = format!("cargo {}", arguments.join(" "));
-    println!("$ {line}");
+    eprintln!("$ {line}");
     let status = Command::new("cargo").args(arguments).current_dir(root()).env("PATH", search_path()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
@@ -60,6 +62,25 @@ fn with_system_programs(path: Option<OsString>) -> OsString {
 /// Builds all programs that the tests and the demo run.
 pub(crate) fn build_programs() -> Result<(), String> {
     cargo(&BUILD_PROGRAMS)
+}
+
+/// Builds packages as they ship: static, optimised, and one at a time, since a common build unifies their features.
+pub(crate) fn build_released(packages: &[&str]) -> Result<(), String> {
+    let target = static_target();
+    needs::static_linking(&target)?;
+    packages.iter().try_for_each(|package| cargo(&["build", "--release", "--target", &target, "-p", package]))
+}
+
+/// The platform of a program that needs nothing but a kernel.
+fn static_target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Where the program `name` lies once it is built as it ships.
+pub(crate) fn released(name: &str) -> Result<PathBuf, String> {
+    let this = program(name)?;
+    let targets = this.ancestors().nth(2).ok_or("the target directory has no parent")?;
+    Ok(targets.join(static_target()).join("release").join(name))
 }
 
 /// Where the program `name` lies once it is built: beside this one, whatever the target directory.

@@ -12,16 +12,23 @@ pub(crate) enum Group {
     Namespace,
     Iptables,
     Uids,
+    /// The sidecar as it ships.
+    Release,
     /// The Azure SDKs of one language.
     Clients(Language),
 }
 
 impl Group {
-    /// Those that need no language but Rust.
+    /// Those that are built soon and need no language but Rust.
     const RUST: [Self; 5] = [Self::Unit, Self::BlackBox, Self::Namespace, Self::Iptables, Self::Uids];
 
-    pub(crate) fn all() -> Vec<Self> {
+    /// What runs where none is named: all that is built soon.
+    pub(crate) fn usual() -> Vec<Self> {
         Self::RUST.into_iter().chain(Self::clients()).collect()
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        Self::usual().into_iter().chain([Self::Release])
     }
 
     fn clients() -> impl Iterator<Item = Self> {
@@ -35,6 +42,7 @@ impl Group {
             Self::Namespace => "namespace",
             Self::Iptables => "iptables",
             Self::Uids => "uids",
+            Self::Release => "release",
             Self::Clients(language) => language.name(),
         }
     }
@@ -44,7 +52,7 @@ impl Group {
         if name == "clients" {
             return Ok(Self::clients().collect());
         }
-        let found = Self::all().into_iter().find(|group| group.name() == name);
+        let found = Self::all().find(|group| group.name() == name);
         found.map(|group| vec![group]).ok_or_else(|| format!("no group of tests is named {name:?}"))
     }
 
@@ -56,6 +64,7 @@ impl Group {
             _ if target.starts_with("redirect_iptables") => Self::Iptables,
             _ if target.starts_with("redirect_uids") => Self::Uids,
             _ if target.starts_with("redirect_") || target == "namespace" => Self::Namespace,
+            "release" => Self::Release,
             _ => Self::BlackBox,
         }
     }
@@ -89,6 +98,7 @@ mod tests {
         assert_eq!(Group::of("redirect_nftables"), Group::Namespace);
         assert_eq!(Group::of("redirect_clients_python"), Group::Clients(Language::Python));
         assert_eq!(Group::of("namespace"), Group::Namespace);
+        assert_eq!(Group::of("release"), Group::Release);
         assert_eq!(Group::of("concurrency"), Group::BlackBox);
     }
 

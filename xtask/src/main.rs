@@ -1,8 +1,10 @@
-//! Everything a person or CI runs: `cargo xtask demo | test`.
+//! Everything a person or CI runs: `cargo xtask demo | test | bench`.
 //!
-//! It builds, says what is missing and starts things. What they do lives in `tests/`, for it needs the same stage.
+//! It builds, says what is missing and starts things. What they do lives in `tests/` and `benches/`, which share a
+//! stage.
 
 mod arguments;
+mod bench;
 mod cargo;
 mod clients;
 mod demo;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
+        Ok(Task::Bench(options)) => bench::run(&options),
         Err(error) => {
             eprintln!("xtask: {error}; `cargo xtask --help` tells what there is");
             ExitCode::from(BAD_USAGE)

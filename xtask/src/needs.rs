@@ -4,6 +4,7 @@
 
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::cargo::{program, search_path};
@@ -17,7 +18,7 @@ const IPTABLES: &str = "needs the iptables program: `sudo apt-get install iptabl
 /// The error is one line: what is missing and what to type.
 pub(crate) fn check(group: Group) -> Result<(), String> {
     match group {
-        Group::Unit | Group::BlackBox => Ok(()),
+        Group::Unit | Group::BlackBox | Group::Release => Ok(()),
         Group::Namespace => users().map(drop),
         // The kernel refuses iptables' owner match on a uid that the namespace does not know.
         Group::Iptables => many_users().and_then(|()| iptables()),
@@ -41,12 +42,36 @@ fn users() -> Result<String, String> {
     }
 }
 
-fn iptables() -> Result<(), String> {
-    if has_iptables() || is_root() && install("iptables") && has_iptables() { Ok(()) } else { Err(IPTABLES.to_owned()) }
+/// A C compiler for musl, for the cryptography is in C, and Rust's own library for it.
+pub(crate) fn static_linking(target: &str) -> Result<(), String> {
+    let has_compiler = has("musl-gcc") || is_root() && install("musl-tools");
+    let has_library = has_library(target) || is_root() && rustup(target);
+    if has_compiler && has_library {
+        return Ok(());
+    }
+    Err(format!("needs a static C library: `sudo apt-get install musl-tools && rustup target add {target}`"))
 }
 
-fn has_iptables() -> bool {
-    env::split_paths(&search_path()).any(|place| place.join("iptables").exists())
+fn has_library(target: &str) -> bool {
+    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    output.is_ok_and(|output| Path::new(&text(&output.stdout)).exists())
+}
+
+fn rustup(target: &str) -> bool {
+    eprintln!("$ rustup target add {target}");
+    Command::new("rustup").args(["target", "add", target]).status().is_ok_and(|status| status.success())
+}
+
+fn iptables() -> Result<(), String> {
+    if has("iptables") || is_root() && install("iptables") && has("iptables") {
+        Ok(())
+    } else {
+        Err(IPTABLES.to_owned())
+    }
+}
+
+fn has(program: &str) -> bool {
+    env::split_paths(&search_path()).any(|place| place.join(program).exists())
 }
 
 fn is_root() -> bool {
@@ -58,7 +83,7 @@ fn install(package: &str) -> bool {
 }
 
 fn apt_get(arguments: &[&str]) -> bool {
-    println!("$ apt-get {}", arguments.join(" "));
+    eprintln!("$ apt-get {}", arguments.join(" "));
     let status = Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status();
     status.is_ok_and(|status| status.success())
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::cargo::{build_programs, cargo, root};
+use crate::cargo::{build_programs, build_released, cargo, root};
 use crate::clients;
 use crate::group::Group;
 use crate::needs;
@@ -35,7 +35,11 @@ fn outcome(group: Group) -> Outcome {
 }
 
 fn build_for(group: Group) -> Result<(), String> {
-    if group == Group::Unit { Ok(()) } else { build_programs() }
+    match group {
+        Group::Unit => Ok(()),
+        Group::Release => build_released(&["azwi-proxy"]),
+        _ => build_programs(),
+    }
 }
 
 fn execute(group: Group) -> Result<(), String> {

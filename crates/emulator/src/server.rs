@@ -58,6 +58,8 @@ impl Server {
     }
 
     async fn connection(self, stream: TcpStream, watcher: Watcher) {
+        // Nagle's algorithm would hold an answer back until the session tickets before it are acknowledged: 40 ms.
+        let _ = stream.set_nodelay(true);
         let handle = ConnectionHandle::default();
         let stream = ResettableStream::new(stream, handle.clone());
         let Some(tls) = &self.tls else {
