@@ -1,6 +1,6 @@
 //! The usual scene: Entra as `azwi-emulator` plays it, a projected service account token, and the sidecar between them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -40,19 +40,17 @@ impl Stage {
         let entra = Emulator::start()?;
         let token_file = directory.path().join("azure-identity-token");
         entra.write_token(&token_file, SUBJECT)?;
-        let token_file = token_file.to_string_lossy().into_owned();
-        let ca_file = entra.ca_file().to_string_lossy().into_owned();
-        let usual = [
-            ("AZURE_CLIENT_ID", DEMO),
-            ("AZURE_TENANT_ID", entra.tenant()),
-            ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
-            ("AZURE_AUTHORITY_HOST", entra.authority()),
-            ("AZWI_PROPAGATION_GRACE", "0"),
-        ];
-        let env: Vec<_> = usual.iter().chain(env).copied().collect();
-        let args: Vec<_> = ["--ca-file", &ca_file].iter().chain(args).copied().collect();
-        let proxy = Proxy::start(&env, &args)?;
+        let proxy = sidecar(&entra, &token_file, env, args)?;
         Ok(Self { proxy, entra, directory })
+    }
+
+    /// Replaces the sidecar by one that starts now, with whatever fault is in force; as [`Self::with`] otherwise.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart(&mut self, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<()> {
+        self.proxy = sidecar(&self.entra, &self.token_file(), env, args)?;
+        Ok(())
     }
 
     /// Where the sidecar reads the service account token.
@@ -75,4 +73,19 @@ impl Stage {
     pub fn exchanges(&self) -> anyhow::Result<u64> {
         Ok(self.entra.counters()?.exchanges)
     }
+}
+
+fn sidecar(entra: &Emulator, token_file: &Path, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Proxy> {
+    let token_file = token_file.to_string_lossy().into_owned();
+    let ca_file = entra.ca_file().to_string_lossy().into_owned();
+    let usual = [
+        ("AZURE_CLIENT_ID", DEMO),
+        ("AZURE_TENANT_ID", entra.tenant()),
+        ("AZURE_FEDERATED_TOKEN_FILE", &token_file),
+        ("AZURE_AUTHORITY_HOST", entra.authority()),
+        ("AZWI_PROPAGATION_GRACE", "0"),
+    ];
+    let env: Vec<_> = usual.iter().chain(env).copied().collect();
+    let args: Vec<_> = ["--ca-file", &ca_file].iter().chain(args).copied().collect();
+    Proxy::start(&env, &args)
 }

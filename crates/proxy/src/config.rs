@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
-use azwi_entra::{AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, TenantId};
+use azwi_entra::{AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, TenantId};
 use azwi_imds::MetadataHeader;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
@@ -28,6 +28,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT
 const DEFAULT_GRACE: Duration = Duration::from_mins(1);
 const MAX_GRACE_SECONDS: u64 = 3600;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+/// Fewer than may be fetched at once, so that apps need not wait for those.
+const MAX_PREWARMED: usize = 32;
 const MIN_PATIENCE_SECONDS: u64 = 1;
 const MAX_PATIENCE_SECONDS: u64 = 600;
 
@@ -71,6 +73,10 @@ pub(crate) struct Args {
     /// metadata passes them to the real service at METADATA_IP:METADATA_PORT, off refuses them [default: metadata]
     #[arg(long, value_name = "POLICY")]
     passthrough: Option<String>,
+    /// Resources, spelled as apps ask for them, whose tokens for the default identity are fetched at the start; being
+    /// ready does not wait for them [default: none]
+    #[arg(long, value_name = "RESOURCE,…")]
+    prewarm: Option<String>,
     /// Serves metrics at http://ADDR:PORT/metrics, to whoever gets there. :9090 is short for 0.0.0.0:9090; port 0 is a
     /// free one, which the log names [default: none]
     #[arg(long, value_name = "ADDR:PORT")]
@@ -140,6 +146,8 @@ pub(crate) struct Config {
     pub metadata_header: MetadataHeader,
     /// The real metadata service, if apps may reach it.
     pub passthrough: Option<SocketAddrV4>,
+    /// What to fetch tokens for before anybody asks.
+    pub prewarm: Vec<Resource>,
     /// Where to listen for those who want metrics, if at all.
     pub metrics: Option<SocketAddr>,
     /// Trust beside the system's.
@@ -210,6 +218,7 @@ impl Args {
         let ip = values.env(env::METADATA_IP, ipv4).unwrap_or(METADATA_IP.into());
         let metadata_port = values.env(env::METADATA_PORT, port_number).unwrap_or(METADATA_PORT);
         let passes = values.flag("--passthrough", self.passthrough.as_deref(), passthrough).unwrap_or(true);
+        let prewarm = values.flag("--prewarm", self.prewarm.as_deref(), resources);
         let metrics = values.flag("--metrics-addr", self.metrics_addr.as_deref(), listening_address);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         let sandbox = values.flag("--sandbox", self.sandbox.as_deref(), switch).unwrap_or(true);
@@ -224,6 +233,7 @@ impl Args {
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
             passthrough: passes.then_some(SocketAddrV4::new(ip, metadata_port)),
+            prewarm: prewarm.unwrap_or_default(),
             metrics,
             ca_bundle,
         })
@@ -363,9 +373,22 @@ fn client_id(value: &str) -> Result<ClientId, String> {
 }
 
 fn client_ids(value: &str) -> Result<HashSet<ClientId>, String> {
-    let (ids, problems): (Vec<_>, Vec<_>) = value.split(',').map(|id| client_id(id.trim())).partition(Result::is_ok);
+    Ok(list(value, client_id)?.into_iter().collect())
+}
+
+fn resources(value: &str) -> Result<Vec<Resource>, String> {
+    let resources = list(value, |text| Resource::parse(text.to_owned()).map_err(|error| format!("{text:?}: {error}")))?;
+    if resources.len() > MAX_PREWARMED {
+        return Err(format!("{} resources are too many, {MAX_PREWARMED} is the most", resources.len()));
+    }
+    Ok(resources)
+}
+
+/// All parts between commas, or all that is wrong with them.
+fn list<T>(value: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    let (parsed, problems): (Vec<_>, Vec<_>) = value.split(',').map(|part| parse(part.trim())).partition(Result::is_ok);
     if problems.is_empty() {
-        return Ok(ids.into_iter().flatten().collect());
+        return Ok(parsed.into_iter().flatten().collect());
     }
     Err(problems.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
 }
@@ -488,6 +511,7 @@ mod tests {
             "--identity-map=/missing",
             "--unmapped-identity=maybe",
             "--passthrough=maybe",
+            "--prewarm=https://vault.azure.net,two words",
             "--metrics-addr=9090",
             "--ca-file=/missing",
             "--sandbox=maybe",
@@ -514,6 +538,7 @@ mod tests {
             ("--identity-map", "/missing cannot be read"),
             ("--unmapped-identity", "default, reject"),
             ("--passthrough", "metadata, off"),
+            ("--prewarm", "\"two words\": the resource contains whitespace"),
             ("--metrics-addr", "0.0.0.0:9090"),
             ("METADATA_IP", "IPv4"),
             ("METADATA_PORT", "1 to 65535"),
@@ -530,7 +555,7 @@ mod tests {
             let found = problems.iter().find(|problem| problem.starts_with(name));
             assert!(found.is_some_and(|problem| problem.contains(hint)), "{name}: {problems:?}");
         }
-        assert_eq!(problems.len(), 21);
+        assert_eq!(problems.len(), 22);
         assert!(!problems.join("").contains("hunter2"));
     }
 
@@ -540,6 +565,13 @@ mod tests {
         assert_eq!(config(&["--metrics-addr=:9090"], &[]).metrics, Some(([0, 0, 0, 0], 9090).into()));
         let loopback = config(&["--metrics-addr=[::1]:9090"], &[]).metrics;
         assert_eq!(loopback, Some((std::net::Ipv6Addr::LOCALHOST, 9090).into()));
+    }
+
+    #[test]
+    fn as_many_resources_are_prewarmed_as_leave_room_for_apps() {
+        let resources = |count| format!("--prewarm={}", vec!["https://vault.azure.net"; count].join(","));
+        assert_eq!(config(&[&resources(32)], &[]).prewarm.len(), 32);
+        assert!(command(&[&resources(33)], &[]).unwrap_err()[0].contains("32 is the most"));
     }
 
     #[test]

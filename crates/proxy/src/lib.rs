@@ -16,6 +16,7 @@ mod lifetime;
 mod logging;
 mod metrics;
 mod passthrough;
+mod prewarm;
 mod probe;
 mod readiness;
 mod sandbox;
@@ -25,6 +26,7 @@ mod slot;
 mod source;
 
 use std::io;
+use std::mem;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -141,7 +143,7 @@ async fn serve(config: Config) -> ExitCode {
     }
 }
 
-async fn run_until_told(listeners: Listeners, config: Config) -> anyhow::Result<()> {
+async fn run_until_told(listeners: Listeners, mut config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {
@@ -160,6 +162,7 @@ async fn run_until_told(listeners: Listeners, config: Config) -> anyhow::Result<
         commit = env!("AZWI_COMMIT"),
         "starting"
     );
+    let prewarmed = mem::take(&mut config.prewarm);
     let app = Arc::new(app(config)?);
     warn(&app);
     if let (Some(listener), Some(metrics)) = (listeners.metrics, &app.metrics) {
@@ -167,6 +170,7 @@ async fn run_until_told(listeners: Listeners, config: Config) -> anyhow::Result<
         tokio::spawn(metrics::serve(listener, Arc::clone(metrics), Arc::clone(&app)));
     }
     tracing::info!("listening");
+    prewarm::start(&app, prewarmed);
     server::serve(listeners.apps, app, shutdown).await;
     tracing::info!("ended");
     Ok(())

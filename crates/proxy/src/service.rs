@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use azwi_entra::Resource;
 use azwi_imds::{Failure, Policy, Rejection, TokenRequest};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -28,6 +29,8 @@ use crate::metrics::{Metrics, Requests};
 use crate::passthrough::{self, Passthrough, Streamed};
 use crate::readiness::{self, Readiness};
 use crate::slot::{Demand, Slot};
+
+const NO_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE is not set";
 
 /// Made here, or streamed from the real metadata service.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Streamed>;
@@ -98,12 +101,19 @@ impl App {
             Err(Unresolved::Misconfigured(what)) => return Err(Box::new(self.refuse(&misconfigured(what)))),
         };
         let Some(tokens) = &self.tokens else {
-            return Err(Box::new(self.refuse(&misconfigured("AZURE_FEDERATED_TOKEN_FILE is not set"))));
+            return Err(Box::new(self.refuse(&misconfigured(NO_TOKEN_FILE))));
         };
         let slot = tokens.slot(identity, request.resource).map_err(|_| self.reject(Rejection::MalformedResource))?;
         let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
         let cached = if demand == Demand::Any { slot.ready() } else { None };
         Ok(cached.map_or_else(|| Token::Wanted(slot, demand), Token::Cached))
+    }
+
+    /// Where the default identity's token for `resource` will lie, or why there can be none.
+    pub(crate) fn default_slot(&self, resource: &Resource) -> Result<Arc<Slot>, String> {
+        let identity = self.identities.resolve(None).map_err(|unresolved| unresolved.to_string())?;
+        let tokens = self.tokens.as_ref().ok_or(NO_TOKEN_FILE)?;
+        tokens.slot(identity, resource.as_str().into()).map_err(|error| error.to_string())
     }
 
     fn wait(&self, slot: Arc<Slot>, demand: Demand) -> Answering {

@@ -27,6 +27,8 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 const MAX_COLD_ATTEMPTS: usize = 64;
 /// How long a request waits for a newer token than the valid one that is there; some apps give up after three seconds.
 const PATIENCE_WITH_TOKEN: Duration = Duration::from_secs(2);
+/// How long a token is waited for that nobody has asked for; an app that does so meanwhile waits as long as any.
+const PREWARM_BUDGET: Duration = Duration::from_secs(5);
 /// How often `bypass_cache=true` may cause an exchange: the app must not get its pod throttled.
 const BYPASS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest later attempt: patient with an Entra that is slow rather than gone.
@@ -141,6 +143,15 @@ pub(crate) enum Demand {
     Any,
     /// One fetched for this request, or seconds before it.
     New,
+    /// One for whoever asks later: to fetch it is no use of it.
+    Ahead,
+}
+
+impl Demand {
+    /// How long to wait for it.
+    fn budget(self) -> Duration {
+        if self == Self::Ahead { PREWARM_BUDGET } else { BUDGET }
+    }
 }
 
 /// The place of one key.
@@ -172,12 +183,22 @@ impl Slot {
     /// The answer, waiting for it as long as a request may. A token that is still valid is handed out where no better
     /// one can be had.
     pub(crate) async fn wait(self: Arc<Self>, demand: Demand) -> Result<Bytes, Box<Failure>> {
+        let token = self.obtain(demand).await?;
+        Ok(token.hand_out(self.now()))
+    }
+
+    /// Fetches a token before anybody asks, unless one is there. What nobody asks for then is not fetched again.
+    pub(crate) async fn prewarm(self: Arc<Self>) -> Result<(), Box<Failure>> {
+        self.obtain(Demand::Ahead).await.map(drop)
+    }
+
+    async fn obtain(self: &Arc<Self>, demand: Demand) -> Result<Arc<Token>, Box<Failure>> {
         let started = self.now().monotonic;
-        let deadline = started + BUDGET;
+        let deadline = started + demand.budget();
         let mut last: Option<Arc<Failed>> = None;
         loop {
             if let Some(token) = self.usable().filter(|token| self.satisfies(demand, token)) {
-                return Ok(token.hand_out(self.now()));
+                return Ok(token);
             }
             let failed = match self.step() {
                 Step::Held(failed) => failed,
@@ -188,15 +209,15 @@ impl Slot {
                     }
                     None => return self.last_resort(overloaded),
                 },
-                Step::Await(attempt) => match timeout_at(self.patience(started), outcome(attempt)).await {
-                    Ok(Some(Ok(token))) => return Ok(token.hand_out(self.now())),
+                Step::Await(attempt) => match timeout_at(self.patience(started, demand), outcome(attempt)).await {
+                    Ok(Some(Ok(token))) => return Ok(token),
                     Ok(Some(Err(failed))) => failed,
                     Ok(None) => continue,
                     Err(_) => return self.last_resort(|| out_of_time(last.as_deref())),
                 },
             };
-            failed.told.store(true, Ordering::Relaxed);
-            let is_hopeless = failed.retry_at > started + failed.budget;
+            failed.told.fetch_or(demand != Demand::Ahead, Ordering::Relaxed);
+            let is_hopeless = failed.retry_at > started + failed.budget.min(demand.budget());
             if is_hopeless || self.usable().is_some() {
                 return self.last_resort(|| failed.answer(self.now().monotonic));
             }
@@ -217,8 +238,8 @@ impl Slot {
     }
 
     /// How long to wait for an attempt: briefly where a valid token is there to fall back on.
-    fn patience(&self, started: Instant) -> Instant {
-        started + if self.usable().is_some() { PATIENCE_WITH_TOKEN } else { BUDGET }
+    fn patience(&self, started: Instant, demand: Demand) -> Instant {
+        started + if self.usable().is_some() { PATIENCE_WITH_TOKEN } else { demand.budget() }
     }
 
     fn now(&self) -> Now {
@@ -231,14 +252,14 @@ impl Slot {
 
     fn satisfies(&self, demand: Demand, token: &Token) -> bool {
         match demand {
-            Demand::Any => token.life.is_comfortable(self.now()),
+            Demand::Any | Demand::Ahead => token.life.is_comfortable(self.now()),
             Demand::New => token.life.age(self.now()) < BYPASS_INTERVAL,
         }
     }
 
     /// The token that is still valid, else the failure.
-    fn last_resort(&self, failure: impl FnOnce() -> Failure) -> Result<Bytes, Box<Failure>> {
-        self.usable().map(|token| token.hand_out(self.now())).ok_or_else(|| Box::new(failure()))
+    fn last_resort(&self, failure: impl FnOnce() -> Failure) -> Result<Arc<Token>, Box<Failure>> {
+        self.usable().ok_or_else(|| Box::new(failure()))
     }
 
     fn step(&self) -> Step {

@@ -190,6 +190,36 @@ async fn a_token_that_nobody_was_given_is_not_refreshed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_was_fetched_ahead_is_there_at_once_and_not_refreshed_before_somebody_was_given_it() {
+    let stage = Stage::scripted(vec![token(3600, 1), token(3600, 2)]);
+    Arc::clone(&stage.slot).prewarm().await.unwrap();
+    assert_eq!(stage.slot.expires_in(), None);
+    // Its refresh was due at 51 minutes at the latest.
+    sleep(Duration::from_mins(52)).await;
+    assert_eq!(stage.attempts(), 1);
+    assert!(stage.ready().unwrap().contains("token-1"));
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(stage.attempts(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ahead_is_not_tried_again_before_somebody_was_told() {
+    let stage = Stage::scripted(vec![refused(700_213, 401, None)]);
+    assert!(Arc::clone(&stage.slot).prewarm().await.is_err());
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(stage.attempts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fetches_ahead_waits_for_five_seconds_and_says_what_failed_last() {
+    let stage = Stage::new(Duration::from_hours(1), vec![], Duration::ZERO);
+    let started = Instant::now();
+    let failure = Arc::clone(&stage.slot).prewarm().await.unwrap_err();
+    assert_eq!(started.elapsed(), Duration::from_secs(5));
+    assert!(failure.description.contains("timed out"), "{}", failure.description);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_after_the_due_time_is_answered_at_once_and_starts_the_refresh() {
     let stage = Stage::scripted(vec![token(1000, 1), token(4000, 2), token(4000, 3)]);
     stage.ask().await.unwrap();
