@@ -54,7 +54,7 @@ fn without_the_flag_nothing_is_fetched_before_somebody_asks() -> Result<()> {
 #[test]
 fn all_resources_are_fetched_at_once() -> Result<()> {
     let mut stage = Stage::new()?;
-    stage.entra.faults(r#"{"latency_ms":1500}"#)?;
+    stage.entra.faults(r#"{"latency_ms":2500}"#)?;
     let resources = [MANAGEMENT, "https://vault.azure.net", "https://storage.azure.com/"];
     stage.restart(&[], &["--prewarm", &resources.join(", ")])?;
     // Entra has all of them before it has answered one.
