@@ -65,7 +65,7 @@ impl AssertionFile {
         if token.contains(char::is_whitespace) {
             return Err(AssertionError::NotAToken(self.0.clone()));
         }
-        Ok(Assertion(Secret::new(token)))
+        Ok(Assertion::new(token))
     }
 
     fn read_bounded(&self) -> io::Result<Vec<u8>> {
@@ -84,6 +84,11 @@ impl AssertionFile {
 pub struct Assertion(Secret);
 
 impl Assertion {
+    /// A token that is at hand, as it is. [`AssertionFile::read`] is the way to kubelet's.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(Secret::new(token))
+    }
+
     /// The JWT itself, for the exchange.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose()

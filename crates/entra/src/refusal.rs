@@ -39,7 +39,7 @@ impl Refusal {
     /// Reads an answer that was not a success, field by field: what is not as it should be is left out, and what an
     /// authority or a gateway echoes of the `assertion` it was sent is blackened. A body that is not Entra's JSON (a
     /// gateway's page) leaves the status.
-    pub(crate) fn from_response(status: u16, retry_after: Option<Duration>, body: &[u8], assertion: &str) -> Self {
+    pub fn from_response(status: u16, retry_after: Option<Duration>, body: &[u8], assertion: &str) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         // Clipped last, so that no cut makes a part of the assertion unknowable.
         let text = |name| body.get(name).and_then(Value::as_str).map(|text| clip(&redact(text, assertion)));

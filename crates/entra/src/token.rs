@@ -48,7 +48,7 @@ struct TokenClaims {
 
 impl AccessToken {
     /// Reads a success body that arrived at `now` (seconds since the epoch); `None` if it is not one.
-    pub(crate) fn from_json(body: &[u8], now: u64) -> Option<Self> {
+    pub fn from_json(body: &[u8], now: u64) -> Option<Self> {
         let response: TokenResponse = serde_json::from_slice(body).ok()?;
         if response.access_token.is_empty() || response.expires_in == 0 {
             return None;

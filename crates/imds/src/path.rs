@@ -46,7 +46,7 @@ fn below_metadata(rest: &str) -> Result<Endpoint<'_>, Rejection> {
 }
 
 fn is_hostile(segments: &str) -> bool {
-    let ambiguous = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'%' | b'\\' | b';');
+    let ambiguous = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'%' | b'\\' | b';' | b'?' | b'#');
     let odd_segment = |segment: &str| matches!(segment, "" | "." | "..");
     !segments.is_empty() && (segments.bytes().any(ambiguous) || segments.split('/').any(odd_segment))
 }
@@ -109,6 +109,8 @@ mod tests {
             "/metadata/identity/oauth2/tok\u{e9}n",
             "/metadata/identity\u{ff0f}oauth2\u{ff0f}token",
             "/elsewhere/%2e%2e/metadata",
+            "/metadata/instance#/../identity/oauth2/token",
+            "/metadata/instance?/../identity/oauth2/token",
         ] {
             assert_eq!(classify(path), Err(Rejection::HostilePath), "{path:?}");
         }
