@@ -22,6 +22,9 @@ const RESOURCES: usize = 1500;
 /// The claim `roles` of the tokens, so long that a token has the 1.6 KB of a real one.
 const ROLES: [&str; 2] = ["Some.Role.That.Makes.The.Token.As.Long.As.A.Real.One", "And.Another.One"];
 
+/// As a chart that wants metrics sets them; a port that is free.
+pub(crate) const ARGUMENTS: [&str; 4] = ["--metrics-addr", "127.0.0.1:0", "--log-level", "info"];
+
 /// The scene. All that runs ends with it.
 pub(crate) struct Stage {
     pub cores: Cores,
@@ -54,7 +57,8 @@ impl Stage {
         let environment = self.environment();
         let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let ca_file = self.entra.ca_file();
-        let arguments = ["--ca-file", ca_file.to_str().context("the path of the CA is not UTF-8")?];
+        let ca_file = ca_file.to_str().context("the path of the CA is not UTF-8")?;
+        let arguments = [&ARGUMENTS[..], &["--ca-file", ca_file]].concat();
         self.cores.on_the_servers(|| Proxy::start(&environment, &arguments))
     }
 

@@ -11,7 +11,7 @@ use azwi_tests::binaries::binary;
 use azwi_tests::process::Process;
 
 use crate::report::{Limit, Quantity, Row};
-use crate::stage::Stage;
+use crate::stage::{ARGUMENTS, Stage};
 use crate::statistics::median;
 
 /// Far longer than a start takes; only one that fails meets it.
@@ -47,7 +47,7 @@ fn started(stage: &Stage, command: fn(&Stage, u16) -> anyhow::Result<Command>) -
 
 fn sidecar(stage: &Stage, port: u16) -> anyhow::Result<Command> {
     let mut command = Command::new(binary("azwi-proxy")?);
-    command.env_clear().envs(stage.environment()).arg(format!("--proxy-port={port}"));
+    command.env_clear().envs(stage.environment()).args(ARGUMENTS).arg(format!("--proxy-port={port}"));
     Ok(command)
 }
 
