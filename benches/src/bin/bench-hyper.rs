@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
 async fn serve(stream: TcpStream, body: Bytes) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let service = service_fn(|_| future::ready(Ok::<_, Infallible>(answer(body.clone()))));
-    Ok(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?)
+    Ok(http1::Builder::new().writev(false).serve_connection(TokioIo::new(stream), service).await?)
 }
 
 fn answer(body: Bytes) -> Response<Full<Bytes>> {
