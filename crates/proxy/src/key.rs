@@ -1,12 +1,13 @@
 //! What a token is cached under.
 
+use std::ptr;
 use std::sync::Arc;
 
 use azwi_entra::{ClientId, Resource, TenantId};
 use moka::Equivalent;
 
 /// Who asks: a client in a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     /// The tenant the client lives in.
     pub tenant: TenantId,
@@ -34,6 +35,7 @@ pub(crate) struct Wanted<'a> {
 
 impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.resource == key.resource.as_str() && *self.identity == *key.identity
+        self.resource == key.resource.as_str()
+            && (ptr::eq(self.identity, &raw const *key.identity) || *self.identity == *key.identity)
     }
 }
