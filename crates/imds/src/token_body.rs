@@ -1,4 +1,5 @@
-//! The body of a granted token, rendered once per token and completed once per request.
+//! The body of a granted token. It says how long the token still lives, so each second has a body of its own, made from
+//! the one before: a long token is kept once.
 //!
 //! Order, quoting and the absence of whitespace are those of IMDS, and clients depend on each:
 //! mssql-jdbc searches for the literals `"access_token":"` and `"expires_in":"`;
@@ -8,6 +9,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use crate::json;
 
@@ -39,54 +41,89 @@ impl fmt::Debug for TokenAnswer<'_> {
     }
 }
 
-/// A rendered body in which only the seconds that remain are open. Holds an access token; its
-/// `Debug` shows none of it.
+/// The body of one moment. Holds an access token; its `Debug` shows none of it. Cheap to clone.
 #[derive(Clone)]
 pub struct TokenBody {
-    /// Up to and including `"expires_in":"`.
-    head: String,
-    /// From there to `"ext_expires_in":"`.
-    middle: String,
-    /// The rest.
-    tail: String,
+    text: Arc<[u8]>,
+    parts: Parts,
+}
+
+/// Where in the text what lies, and what depends on the moment.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    /// Length up to and including `"expires_in":"`.
+    head: usize,
+    /// Length from there to `"ext_expires_in":"`, without the number.
+    middle: usize,
     expires_on: u64,
+    /// As granted.
     ext_expires_in: u64,
+    /// As printed.
+    expires_in: u64,
+}
+
+impl Parts {
+    /// `ext_expires_in` stays as granted, but never prints lower than `expires_in`.
+    fn ext_expires_in(&self) -> u64 {
+        self.ext_expires_in.max(self.expires_in)
+    }
 }
 
 impl TokenBody {
-    /// Renders all that does not change while the token lives.
-    pub fn new(answer: &TokenAnswer<'_>) -> Self {
-        Self {
-            head: head(answer),
-            middle: format!(r#"","expires_on":"{}","ext_expires_in":""#, answer.expires_on),
-            tail: tail(answer),
-            expires_on: answer.expires_on,
-            ext_expires_in: answer.ext_expires_in,
-        }
+    /// Renders the answer at `now` (seconds since the Unix epoch).
+    ///
+    /// What carries it must have no `Retry-After`: MSAL for Python would replay it.
+    pub fn new(answer: &TokenAnswer<'_>, now: u64) -> Self {
+        let TokenAnswer { expires_on, ext_expires_in, .. } = *answer;
+        let head = head(answer);
+        let middle = format!(r#"","expires_on":"{expires_on}","ext_expires_in":""#);
+        let expires_in = expires_on.saturating_sub(now);
+        let parts = Parts { head: head.len(), middle: middle.len(), expires_on, ext_expires_in, expires_in };
+        Self { text: join(head.as_bytes(), middle.as_bytes(), tail(answer).as_bytes(), &parts), parts }
     }
 
-    /// The body at `now_unix_seconds`: `expires_in` is what remains, 0 once the token has ended.
-    /// `ext_expires_in` stays as granted, but never prints lower than `expires_in`.
-    ///
-    /// The answer that carries it must have no `Retry-After`: MSAL for Python would replay it.
-    pub fn render(&self, now_unix_seconds: u64) -> Vec<u8> {
-        let expires_in = self.expires_on.saturating_sub(now_unix_seconds);
-        let ext_expires_in = self.ext_expires_in.max(expires_in);
-        let fixed = self.head.len() + self.middle.len() + self.tail.len();
-        let mut body = Vec::with_capacity(fixed + digits(expires_in) + digits(ext_expires_in));
-        body.extend_from_slice(self.head.as_bytes());
-        push_number(&mut body, expires_in);
-        body.extend_from_slice(self.middle.as_bytes());
-        push_number(&mut body, ext_expires_in);
-        body.extend_from_slice(self.tail.as_bytes());
-        body
+    /// The same answer at `now` (seconds since the Unix epoch): `expires_in` is what remains, 0 once the token has ended.
+    #[must_use]
+    pub fn at(&self, now: u64) -> Self {
+        let parts = Parts { expires_in: self.parts.expires_on.saturating_sub(now), ..self.parts };
+        let (head, rest) = split(&self.text, self.parts.head);
+        let (middle, rest) = split(split(rest, digits(self.parts.expires_in)).1, self.parts.middle);
+        let (_, tail) = split(rest, digits(self.parts.ext_expires_in()));
+        Self { text: join(head, middle, tail, &parts), parts }
+    }
+
+    /// `expires_in`: the seconds that remained at its moment.
+    pub fn expires_in(&self) -> u64 {
+        self.parts.expires_in
+    }
+
+    /// What is sent.
+    pub fn text(&self) -> &Arc<[u8]> {
+        &self.text
     }
 }
 
 impl fmt::Debug for TokenBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenBody").field("expires_on", &self.expires_on).finish_non_exhaustive()
+        f.debug_struct("TokenBody").field("parts", &self.parts).finish_non_exhaustive()
     }
+}
+
+/// A cut inside a text that is long enough.
+fn split(text: &[u8], at: usize) -> (&[u8], &[u8]) {
+    text.split_at_checked(at).unwrap_or((text, &[]))
+}
+
+fn join(head: &[u8], middle: &[u8], tail: &[u8], parts: &Parts) -> Arc<[u8]> {
+    let (expires_in, ext_expires_in) = (parts.expires_in, parts.ext_expires_in());
+    let fixed = head.len() + middle.len() + tail.len();
+    let mut text = Vec::with_capacity(fixed + digits(expires_in) + digits(ext_expires_in));
+    text.extend_from_slice(head);
+    push_number(&mut text, expires_in);
+    text.extend_from_slice(middle);
+    push_number(&mut text, ext_expires_in);
+    text.extend_from_slice(tail);
+    text.into()
 }
 
 fn head(answer: &TokenAnswer<'_>) -> String {

@@ -15,8 +15,12 @@ const ANSWER: TokenAnswer<'static> = TokenAnswer {
     resource: "https://management.azure.com/",
 };
 
+fn text(body: &TokenBody) -> String {
+    String::from_utf8_lossy(body.text()).into_owned()
+}
+
 fn render(answer: &TokenAnswer<'_>, now: u64) -> String {
-    String::from_utf8_lossy(&TokenBody::new(answer).render(now)).into_owned()
+    text(&TokenBody::new(answer, now))
 }
 
 #[test]
@@ -26,11 +30,12 @@ fn the_body_equals_the_capture_byte_for_byte() {
 
 #[test]
 fn expires_in_is_what_remains() {
-    let body = TokenBody::new(&ANSWER);
+    let body = TokenBody::new(&ANSWER, 0);
     for (remaining, printed) in [(86_317, "86317"), (100, "100"), (99, "99"), (10, "10"), (9, "9"), (1, "1"), (0, "0")]
     {
-        let body = String::from_utf8(body.render(ANSWER.expires_on - remaining)).unwrap();
-        assert_eq!(body, CAPTURE.replace("\"86317\"", &format!("\"{printed}\"")));
+        let body = body.at(ANSWER.expires_on - remaining);
+        assert_eq!(body.expires_in(), remaining);
+        assert_eq!(text(&body), CAPTURE.replace("\"86317\"", &format!("\"{printed}\"")));
     }
 }
 
@@ -50,11 +55,14 @@ fn ext_expires_in_never_prints_lower_than_expires_in() {
 }
 
 #[test]
-fn the_body_is_allocated_once_at_its_exact_size() {
-    let body = TokenBody::new(&ANSWER);
-    for now in [0, ANSWER.expires_on - 1000, ANSWER.expires_on - 9, ANSWER.expires_on] {
-        let rendered = body.render(now);
-        assert_eq!(rendered.capacity(), rendered.len(), "{now}");
+fn a_body_made_from_another_moments_is_the_same_as_one_made_anew() {
+    let no_extension = TokenAnswer { ext_expires_in: 0, ..ANSWER };
+    for answer in [ANSWER, no_extension] {
+        let mut body = TokenBody::new(&answer, 0);
+        for now in [ANSWER.expires_on - 1000, ANSWER.expires_on - 9, u64::MAX, 7, ANSWER.expires_on - 100_000] {
+            body = body.at(now);
+            assert_eq!(text(&body), render(&answer, now), "{now}");
+        }
     }
 }
 
@@ -91,7 +99,7 @@ fn every_value_is_a_string() {
 
 #[test]
 fn debug_shows_no_token() {
-    let body = TokenBody::new(&ANSWER);
+    let body = TokenBody::new(&ANSWER, 0);
     for shown in [format!("{ANSWER:?}"), format!("{ANSWER:#?}"), format!("{body:?}"), format!("{body:#?}")] {
         assert!(!shown.contains("aaa") && !shown.contains("bbb") && !shown.contains("ccc"), "{shown}");
         assert!(shown.contains("1709895997"), "{shown}");

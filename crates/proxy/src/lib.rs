@@ -3,6 +3,8 @@
 //! Wiring only; the program in `main.rs` runs it, and a library it is so that fuzzing reaches its parts. Exit codes: 0
 //! ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration, 70 internal.
 
+#[cfg(test)]
+mod allocations;
 mod cache;
 mod clock;
 mod concerns;

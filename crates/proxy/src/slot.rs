@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use azwi_entra::AccessToken;
 use azwi_imds::{Failure, TokenAnswer, TokenBody};
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -58,31 +58,30 @@ impl Shared {
     }
 }
 
-/// A token and its rendering for the current second.
+/// A token and what is answered with it.
 struct Token {
     life: Lifetime,
     expires_on: u64,
-    body: TokenBody,
-    rendered: ArcSwap<(u64, Bytes)>,
+    /// As of the last second in which somebody asked.
+    body: ArcSwap<Body>,
     /// Somebody has been given it.
     used: AtomicBool,
 }
 
 impl Token {
     fn new(token: &AccessToken, key: &Key, born: Now) -> Self {
-        let body = TokenBody::new(&TokenAnswer {
+        let answer = TokenAnswer {
             access_token: token.secret.expose(),
             client_id: key.identity.client.as_str(),
             expires_on: token.expires_on,
             ext_expires_in: token.ext_expires_in,
             not_before: token.not_before,
             resource: key.resource.as_str(),
-        });
+        };
         Self {
             life: Lifetime::new(born, token.expires_in, token.refresh_in),
             expires_on: token.expires_on,
-            body,
-            rendered: ArcSwap::from_pointee((u64::MAX, Bytes::new())),
+            body: ArcSwap::from_pointee(Body::new(TokenBody::new(&answer, token.expires_on))),
             used: AtomicBool::new(false),
         }
     }
@@ -91,14 +90,28 @@ impl Token {
     fn hand_out(&self, now: Now) -> Bytes {
         self.used.store(true, Ordering::Relaxed);
         let remaining = self.life.remaining(now).as_secs();
-        let rendered = self.rendered.load();
-        if rendered.0 == remaining {
-            return rendered.1.clone();
+        let body = self.body.load();
+        if body.rendered.expires_in() == remaining {
+            return body.bytes.clone();
         }
         // On the token's own scale, so that expires_in is right even where this node's clock is not.
-        let body = Bytes::from(self.body.render(self.expires_on.saturating_sub(remaining)));
-        self.rendered.store(Arc::new((remaining, body.clone())));
-        body
+        let body = Body::new(body.rendered.at(self.expires_on.saturating_sub(remaining)));
+        let bytes = body.bytes.clone();
+        self.body.store(Arc::new(body));
+        bytes
+    }
+}
+
+/// A rendering, and the same as hyper wants it.
+struct Body {
+    rendered: TokenBody,
+    bytes: Bytes,
+}
+
+impl Body {
+    fn new(rendered: TokenBody) -> Self {
+        let bytes = Bytes::from_owner(Arc::clone(rendered.text()));
+        Self { rendered, bytes }
     }
 }
 
@@ -161,12 +174,21 @@ pub(crate) struct Slot {
     shared: Arc<Shared>,
     current: ArcSwapOption<Token>,
     progress: Mutex<Progress>,
+    /// An attempt has begun.
+    started: Notify,
 }
 
 impl Slot {
     /// An empty place. `first_use` is when the key's identity was first asked for, whatever the resource.
     pub(crate) fn new(key: Key, first_use: Instant, shared: Arc<Shared>) -> Self {
-        Self { key, first_use, shared, current: ArcSwapOption::empty(), progress: Mutex::default() }
+        Self {
+            key,
+            first_use,
+            shared,
+            current: ArcSwapOption::empty(),
+            progress: Mutex::default(),
+            started: Notify::new(),
+        }
     }
 
     /// The answer, if a token is there that any app is content with. Starts a refresh when one is due, without waiting.
@@ -202,13 +224,17 @@ impl Slot {
             }
             let failed = match self.step() {
                 Step::Held(failed) => failed,
-                Step::Free => match self.admit(deadline).await {
-                    Some(permit) => {
-                        self.start(permit);
-                        continue;
+                Step::Free => {
+                    tokio::select! {
+                        permit = self.admit(deadline) => match permit {
+                            Some(permit) => self.start(permit),
+                            None => return self.last_resort(overloaded),
+                        },
+                        // By another request, which got the room first.
+                        () = self.started.notified() => {}
                     }
-                    None => return self.last_resort(overloaded),
-                },
+                    continue;
+                }
                 Step::Await(attempt) => match timeout_at(self.patience(started, demand), outcome(attempt)).await {
                     Ok(Some(Ok(token))) => return Ok(token),
                     Ok(Some(Err(failed))) => failed,
@@ -295,6 +321,7 @@ impl Slot {
         }
         let (sender, receiver) = watch::channel(None);
         progress.attempt = Some(receiver);
+        self.started.notify_waiters();
         let attempt = match &progress.failed {
             Some(failed) => Attempt { number: failed.number.saturating_add(1), timeout: LATER_TIMEOUT },
             None => Attempt { number: 1, timeout: FIRST_TIMEOUT },

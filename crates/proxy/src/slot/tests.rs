@@ -451,6 +451,20 @@ async fn keys_beyond_the_room_for_attempts_are_told_to_come_back_and_leave_no_tr
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_for_one_key_need_room_for_one_attempt() {
+    let stage = Stage::scripted(vec![]);
+    let all = u32::try_from(MAX_COLD_ATTEMPTS).unwrap();
+    let mut others = Arc::clone(&stage.slot.shared.cold_attempts).acquire_many_owned(all).await.unwrap();
+    let asked: Vec<_> = (0..3).map(|_| tokio::spawn(Arc::clone(&stage.slot).wait(Demand::Any))).collect();
+    sleep(Duration::from_secs(1)).await;
+    drop(others.split(1));
+    for answer in asked {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(stage.entra.attempts.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_needs_no_room() {
     let stage = Stage::scripted(vec![token(1000, 1), token(1000, 2)]);
     stage.ask().await.unwrap();

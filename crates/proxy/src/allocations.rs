@@ -1,0 +1,108 @@
+//! A guard: what a cached hit allocates, from the request's first byte to the answer's last, hyper's and tokio's share
+//! included. Counted on this test's own thread, which runs both ends of the connection; the client's end allocates nothing.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use allocation_counter::AllocationInfo;
+use azwi_entra::{AccessToken, AuthorityHost, ClientId, LoopbackHttp, Secret, TenantId};
+use azwi_imds::Policy;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cache::TokenCache;
+use crate::clock::{Clock, SystemClock};
+use crate::concerns::Concerns;
+use crate::identities::{Given, Identities};
+use crate::key::Key;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::server;
+use crate::service::App;
+use crate::slot::Shared;
+use crate::source::{Attempt, Fetch, TokenSource};
+
+/// Hits that are counted; enough that what happens once a second weighs nothing.
+const HITS: u64 = 500;
+/// As python's azure-identity asks.
+const REQUEST: &[u8] =
+    b"GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F HTTP/1.1\r\n\
+    Host: 169.254.169.254\r\nMetadata: true\r\nUser-Agent: azsdk-python-identity/1.25.0\r\nAccept: */*\r\n\r\n";
+
+/// Hands out a token as long as a managed identity's.
+struct Entra;
+
+impl TokenSource for Entra {
+    fn fetch<'a>(&'a self, _: &'a Key, _: Attempt) -> Fetch<'a> {
+        Box::pin(async {
+            Ok(AccessToken {
+                secret: Secret::new("t".repeat(1600)),
+                expires_in: Duration::from_hours(24),
+                expires_on: 1_900_000_000,
+                ext_expires_in: 86_400,
+                not_before: 1_800_000_000,
+                refresh_in: None,
+            })
+        })
+    }
+}
+
+fn app() -> App {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tenant = TenantId::parse("contoso.com").unwrap();
+    let client = ClientId::parse("aaaaaaaa-0000-4000-8000-000000000000").unwrap();
+    let authority = AuthorityHost::parse("https://login.example", LoopbackHttp::Refused).unwrap();
+    App {
+        policy: Policy::default(),
+        identities: Identities::new(Given { tenant: Some(tenant), default: Some(client), ..Given::default() }),
+        tokens: Some(TokenCache::new(Shared::new(Arc::new(Entra), Arc::clone(&clock), Duration::ZERO))),
+        readiness: Readiness::new(true, None),
+        passthrough: None,
+        concerns: Arc::new(Concerns::new(&authority)),
+        metrics: Some(Arc::new(Metrics::new(0))),
+        clock,
+    }
+}
+
+async fn connect() -> TcpStream {
+    let listener = server::bind(0).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server::serve(listener, Arc::new(app()), pending()));
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Asks `times` times; each answer is as long as the first, which is read until its end.
+async fn ask(connection: &mut TcpStream, times: u64, answer: &mut [u8]) {
+    for _ in 0..times {
+        connection.write_all(REQUEST).await.unwrap();
+        connection.read_exact(answer).await.unwrap();
+    }
+}
+
+/// The first answer's length in bytes, head and body.
+async fn first(connection: &mut TcpStream) -> usize {
+    connection.write_all(REQUEST).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\"token_type\":\"Bearer\"}") {
+        connection.read_buf(&mut answer).await.unwrap();
+    }
+    answer.len()
+}
+
+fn count(runtime: &Runtime) -> AllocationInfo {
+    let mut connection = runtime.block_on(connect());
+    let mut answer = vec![0; runtime.block_on(first(&mut connection))];
+    runtime.block_on(ask(&mut connection, HITS, &mut answer));
+    allocation_counter::measure(|| runtime.block_on(ask(&mut connection, HITS, &mut answer)))
+}
+
+#[test]
+fn a_cached_hit_allocates_at_most_five_times_and_less_than_a_kibibyte() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let counted = count(&runtime);
+    let (times, bytes) = (counted.count_total / HITS, counted.bytes_total / HITS);
+    println!("a cached hit: {times} allocations, {bytes} bytes");
+    assert!(times <= 5 && bytes < 1024, "{times} allocations, {bytes} bytes");
+}
