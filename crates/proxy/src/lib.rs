@@ -121,7 +121,7 @@ impl Listeners {
     /// Takes both ports; says what hinders it.
     async fn bind(config: &Config) -> Result<Self, ()> {
         let port = config.port;
-        let apps = server::bind(port).await.map_err(|error| {
+        let apps = server::bind(port).map_err(|error| {
             tracing::error!(%error, "--proxy-port: cannot listen on 127.0.0.1:{port}");
         })?;
         let metrics = match config.metrics {

@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +22,8 @@ use crate::service::{Answer, Answering, App, draining};
 
 /// Connections at once; a further one takes the place of an idle one.
 const MAX_CONNECTIONS: usize = 1024;
+/// Connections that wait to be accepted: one too many, and its client tries again only after a second.
+const BACKLOG: u32 = 1024;
 /// File descriptors kept for what the sidecar opens itself, however many clients connect: the token file, and sockets to
 /// Entra, to name servers and to the real metadata service.
 const RESERVED_FILES: usize = 256;
@@ -42,8 +44,11 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Whatever the operating system says, e.g. that the port is in use.
-pub(crate) async fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    socket.listen(BACKLOG)
 }
 
 /// How far the end has come, as connections see it.
