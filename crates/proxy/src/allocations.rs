@@ -67,7 +67,7 @@ fn app() -> App {
 }
 
 async fn connect() -> TcpStream {
-    let listener = server::bind(0).await.unwrap();
+    let listener = server::bind(0).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(server::serve(listener, Arc::new(app()), pending()));
     TcpStream::connect(address).await.unwrap()
