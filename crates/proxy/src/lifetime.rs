@@ -23,12 +23,14 @@ const COMFORT: Duration = Duration::from_mins(5);
 /// Shortest lifetime of which [`COMFORT`] is a small part.
 const LONG_LIFETIME: Duration = Duration::from_mins(10);
 
-/// The life of one token on this node's clocks.
+/// The life of one token on this node's clocks. All lengths count from its birth.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetime {
     born: Now,
     length: Duration,
     refresh_after: Duration,
+    comfortable_for: Duration,
+    usable_for: Duration,
 }
 
 impl Lifetime {
@@ -36,7 +38,9 @@ impl Lifetime {
     pub(crate) fn new(born: Now, length: Duration, refresh_in: Option<Duration>) -> Self {
         let share = REFRESH_AT + REFRESH_JITTER * (2.0 * fastrand::f64() - 1.0);
         let refresh_after = refresh_in.filter(|&wish| wish < length).unwrap_or_else(|| length.mul_f64(share));
-        Self { born, length, refresh_after }
+        let usable_for = length.saturating_sub(MARGIN.min(length / 10));
+        let comfortable_for = if length > LONG_LIFETIME { length.saturating_sub(COMFORT) } else { usable_for };
+        Self { born, length, refresh_after, comfortable_for, usable_for }
     }
 
     /// What is left at `now`.
@@ -46,12 +50,12 @@ impl Lifetime {
 
     /// Whether the token may still be handed out.
     pub(crate) fn is_usable(&self, now: Now) -> bool {
-        self.remaining(now) > MARGIN.min(self.length / 10)
+        self.age(now) < self.usable_for
     }
 
     /// Whether apps will be content with the token; if not, one try to get a newer one is due first.
     pub(crate) fn is_comfortable(&self, now: Now) -> bool {
-        self.is_usable(now) && (self.length <= LONG_LIFETIME || self.remaining(now) > COMFORT)
+        self.age(now) < self.comfortable_for
     }
 
     /// Whether a newer token should be fetched while this one is served.
