@@ -13,10 +13,18 @@ use crate::stage::{Stage, request, resource};
 /// Beside the first.
 const FURTHER_KEYS: u32 = 1000;
 
+/// Nothing where memory may not be looked at, with a word on stderr.
 pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let sidecar = stage.sidecar()?;
     ensure!(sidecar.ask("GET", "/readyz", &[])?.status == 200, "not ready");
-    let idle = pss(sidecar.pid())?;
+    // The sidecar lets nobody else look: an ordinary user still has all other figures.
+    let idle = match pss(sidecar.pid()) {
+        Ok(idle) => idle,
+        Err(error) => {
+            eprintln!("  left out: {error:#}");
+            return Ok(Vec::new());
+        }
+    };
     ensure!(sidecar.token(&format!("resource={}", resource(0)))?.status == 200, "no token");
     let one = pss(sidecar.pid())?;
     let further: Vec<_> = (1..).take(FURTHER_KEYS as usize).map(|number| request(&resource(number))).collect();
