@@ -3,18 +3,22 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     Python,
+    JavaScript,
+    Go,
 }
 
 /// A command and its arguments.
 pub(crate) type Line = &'static [&'static str];
 
 impl Language {
-    pub(crate) const ALL: [Self; 1] = [Self::Python];
+    pub(crate) const ALL: [Self; 3] = [Self::Python, Self::JavaScript, Self::Go];
 
     /// Also of its directory in `tests/clients/`, and of its tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Python => "python",
+            Self::JavaScript => "javascript",
+            Self::Go => "go",
         }
     }
 
@@ -26,6 +30,8 @@ impl Language {
     pub(crate) fn tools(self) -> &'static [Line] {
         match self {
             Self::Python => &[&["python3", "-c", "import ensurepip, sys, venv; print(sys.version)"]],
+            Self::JavaScript => &[&["node", "--version"], &["npm", "--version"]],
+            Self::Go => &[&["go", "version"]],
         }
     }
 
@@ -33,6 +39,8 @@ impl Language {
     pub(crate) fn missing(self) -> &'static str {
         match self {
             Self::Python => "needs Python 3.10 or newer with venv: `sudo apt-get install python3-venv`",
+            Self::JavaScript => "needs Node.js 20 or newer with npm: `sudo apt-get install nodejs npm`",
+            Self::Go => "needs Go 1.21 or newer: `sudo apt-get install golang-go`",
         }
     }
 
@@ -52,6 +60,8 @@ impl Language {
                     "--requirement=requirements.txt",
                 ],
             ],
+            Self::JavaScript => &[&["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]],
+            Self::Go => &[&["env", "CGO_ENABLED=0", "go", "build", "-o", "get-token", "."]],
         }
     }
 }
