@@ -3,6 +3,8 @@
 //! Entra and the service account token are the emulator's. There is no container: the app sees the machine's files,
 //! but of the network only what the pod has.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -52,14 +54,19 @@ impl Pod {
         Ok(Self { entra, _sidecar: sidecar, namespace, directory })
     }
 
-    /// A command that runs `program` as an app of the pod: with nothing in its environment but `PATH` and an empty home,
-    /// and with no power over the network. Arguments and standard streams are added as usual.
+    /// A command that runs `program` as an app of the pod: with nothing in its environment but `PATH` and a home of its
+    /// own, and with no power over the network. Arguments and standard streams are added as usual.
     pub fn app(&self, program: &Path) -> Command {
         let mut app = self.namespace.command(program, As::RootWithoutNetAdmin);
-        app.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", self.directory.path());
-        app.current_dir(self.directory.path());
+        app.env_clear().envs(search_path()).env("HOME", self.directory.path()).current_dir(self.directory.path());
         app
     }
+}
+
+/// Interpreters lie where the machine's owner has put them.
+#[expect(clippy::disallowed_methods, reason = "to hand it on to what is run, not to be configured by it")]
+fn search_path() -> Option<(&'static str, OsString)> {
+    Some(("PATH", env::var_os("PATH")?))
 }
 
 fn emulator(namespace: &Arc<Namespace>) -> anyhow::Result<Emulator<'static>> {

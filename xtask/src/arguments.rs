@@ -13,7 +13,7 @@ cargo xtask test [GROUP…]     run every test but release, or these groups:
                                 uids        who is redirected and who is not; needs several user ids
                                 release     the sidecar as it ships; takes minutes to build
                                 clients     unmodified Azure SDKs through the real redirection; each language needs its
-                                            tools, and can be named instead: python
+                                            tools, and can be named instead: python, javascript, go, java, rust
                               What cannot run is listed at the end with the reason; with CI=true that is a failure.
 cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and hold it to its limits; the machine should
                               be quiet

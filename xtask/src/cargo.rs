@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::needs;
 
 /// What cargo is asked for to have the programs that the stage plays with, and the stage's own.
-const BUILD_PROGRAMS: [&str; 11] = [
+const BUILD_PROGRAMS: [&str; 13] = [
     "build",
     "-p",
     "azwi-proxy",
@@ -18,6 +18,8 @@ const BUILD_PROGRAMS: [&str; 11] = [
     "azwi-emulator",
     "-p",
     "unmodified-app",
+    "-p",
+    "get-token",
     "-p",
     "azwi-tests",
 ];

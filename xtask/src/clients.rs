@@ -13,13 +13,9 @@ use crate::language::{Language, Line};
 const STAMP: &str = "installed-from";
 
 /// The versions of the tools that the language's app needs; the error is one line: what is missing and what to type.
-pub(crate) fn tools(language: Language) -> Result<String, String> {
-    language
-        .tools()
-        .iter()
-        .map(|line| version(line))
-        .collect::<Option<_>>()
-        .ok_or_else(|| language.missing().to_owned())
+pub(crate) fn tools(language: &Language) -> Result<String, String> {
+    let versions = language.tools.iter().map(|line| version(line)).collect::<Option<_>>();
+    versions.ok_or_else(|| language.missing.to_owned())
 }
 
 fn version(line: Line) -> Option<String> {
@@ -29,9 +25,12 @@ fn version(line: Line) -> Option<String> {
 }
 
 /// Installs the language's app, unless it is there already, made by the same tools of the same files.
-pub(crate) fn install(language: Language) -> Result<(), String> {
-    let source = root().join("tests/clients").join(language.name());
-    let place = target_directory()?.join("clients").join(language.name());
+pub(crate) fn install(language: &Language) -> Result<(), String> {
+    if language.installation.is_empty() {
+        return Ok(());
+    }
+    let source = root().join("tests/clients").join(language.name);
+    let place = target_directory()?.join("clients").join(language.name);
     let files = files(&source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
     let stamp = stamp(&tools(language)?, &files);
     if fs::read(place.join(STAMP)).is_ok_and(|found| found == stamp) {
@@ -39,7 +38,7 @@ pub(crate) fn install(language: Language) -> Result<(), String> {
     }
     let cannot_write = |error| format!("cannot write {}: {error}", place.display());
     start_afresh(&place, &files).map_err(cannot_write)?;
-    language.installation().iter().try_for_each(|line| run(line, &place))?;
+    language.installation.iter().try_for_each(|line| run(line, &place))?;
     fs::write(place.join(STAMP), stamp).map_err(cannot_write)
 }
 
@@ -92,6 +91,7 @@ fn command(line: Line) -> Option<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::LANGUAGES;
 
     #[test]
     fn an_installation_counts_as_another_if_a_tool_a_name_or_a_content_differs() {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_language_has_an_app_and_tests() {
-        for name in Language::ALL.map(Language::name) {
+        for name in LANGUAGES.each_ref().map(|language| language.name) {
             assert!(root().join("tests/clients").join(name).is_dir(), "{name}");
             assert!(root().join(format!("tests/tests/redirect_clients_{name}.rs")).is_file(), "{name}");
         }

@@ -63,5 +63,9 @@ fn integration(group: Group) -> Result<(), String> {
     }
     let mut arguments = vec!["test", "--no-fail-fast", "-p", "azwi-tests"];
     arguments.extend(targets.iter().flat_map(|target| ["--test", target.as_str()]));
+    if let Group::Clients(_) = group {
+        // What they do most is wait.
+        arguments.extend(["--", "--test-threads=4"]);
+    }
     cargo(&arguments)
 }
