@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -235,6 +236,22 @@ impl<'a> Emulator<'a> {
     pub fn wait_for_exchanges(&self, exchanges: u64) -> anyhow::Result<Counters> {
         let arguments = ["--exchanges", &exchanges.to_string(), "--timeout-ms", PATIENCE_MS];
         Counters::parse(&self.run("counters", &arguments)?)
+    }
+
+    /// Stops it in the middle of whatever it does: connections stay, and nothing answers.
+    ///
+    /// # Errors
+    /// If it has gone.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::SIGSTOP)
+    }
+
+    /// The end of [`Emulator::freeze`].
+    ///
+    /// # Errors
+    /// If it has gone.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::SIGCONT)
     }
 
     fn run(&self, subcommand: &str, arguments: &[&str]) -> anyhow::Result<String> {

@@ -149,7 +149,7 @@ fn read_status_line(wire: &mut impl BufRead) -> anyhow::Result<(u16, String)> {
     Ok((status.parse()?, reason.to_owned()))
 }
 
-fn read_headers(wire: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn read_headers(wire: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
     loop {
         let line = read_line(wire)?;
@@ -161,7 +161,7 @@ fn read_headers(wire: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>
     }
 }
 
-fn read_line(wire: &mut impl BufRead) -> anyhow::Result<String> {
+pub(crate) fn read_line(wire: &mut impl BufRead) -> anyhow::Result<String> {
     let mut line = String::new();
     if wire.read_line(&mut line)? == 0 {
         bail!("the connection ended without an answer");

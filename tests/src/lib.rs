@@ -15,4 +15,6 @@ pub mod probe;
 pub mod process;
 pub mod proxy;
 pub mod proxy_init;
+pub mod relay;
 pub mod stage;
+pub mod tls_server;

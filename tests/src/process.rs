@@ -26,7 +26,15 @@ impl Process {
     /// # Errors
     /// If it has been waited for already.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        Ok(kill(Pid::from_raw(self.id().try_into()?), Signal::SIGTERM)?)
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// If it has been waited for already.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.id().try_into()?), signal)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The usual scene: Entra as `azwi-emulator` plays it, a projected service account token, and the sidecar between them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -20,6 +21,25 @@ pub struct Stage {
     /// Entra and the cluster's issuer.
     pub entra: Emulator<'static>,
     directory: TempDir,
+}
+
+/// A service account token that says nothing: `{}`, `{}` and no signature.
+pub const BLANK_TOKEN: &str = "e30.e30.bm9uZQ";
+/// The tenant of [`alone`].
+pub const BLANK_TENANT: &str = "11111111-1111-4111-8111-111111111111";
+
+/// The sidecar without an emulator, for servers that do not look at what they are sent: with [`BLANK_TOKEN`] in
+/// `directory`, and with more environment variables and arguments.
+///
+/// # Errors
+/// If it does not start.
+pub fn alone(directory: &Path, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Proxy> {
+    let token_file = directory.join("azure-identity-token");
+    fs::write(&token_file, BLANK_TOKEN)?;
+    let token_file = token_file.to_string_lossy();
+    let usual =
+        [("AZURE_CLIENT_ID", DEMO), ("AZURE_TENANT_ID", BLANK_TENANT), ("AZURE_FEDERATED_TOKEN_FILE", &token_file)];
+    Proxy::start(&usual.iter().chain(env).copied().collect::<Vec<_>>(), args)
 }
 
 impl Stage {

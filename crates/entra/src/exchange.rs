@@ -3,33 +3,22 @@
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>, third case. One attempt with
 //! one assertion; no retries, no cache, no redirects.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header;
-use reqwest::{Client, Response, redirect};
 use thiserror::Error;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
+use crate::connections::{Answer, Connections};
+use crate::dial::{Dialer, HTTP1, HTTP2};
+use crate::form_post::FormPost;
 use crate::refusal::retry_after;
+use crate::tls::Tls;
 use crate::{AccessToken, Assertion, AuthorityHost, ClientId, Refusal, Resource, Scope, TenantId, TrustRoots};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// TCP and TLS together; a healthy Entra needs a tenth of it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Idle connections are kept this long for the next exchange.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Largest answer that is read, in bytes; tokens with many groups stay under 32 KiB.
-const MAX_ANSWER: usize = 256 * 1024;
-
-/// Whether `HTTPS_PROXY` may hold this: what is no URL would be ignored without a word.
-pub fn is_proxy_url(value: &str) -> bool {
-    reqwest::Proxy::all(value).is_ok()
-}
-
-/// The HTTP client could not be built.
-#[derive(Debug, Error)]
-#[error("the HTTP client for Entra cannot be built: {0}")]
-pub struct ConnectError(#[from] reqwest::Error);
 
 /// Why an attempt brought no token.
 #[derive(Debug, Error)]
@@ -50,30 +39,21 @@ pub enum ExchangeError {
     Malformed(u16),
 }
 
-/// Asks one authority for tokens. Cheap to clone; connections are shared.
-#[derive(Debug, Clone)]
+/// Asks one authority for tokens; connections are shared.
 pub struct Exchanger {
-    http: Client,
+    connections: Connections,
     authority: AuthorityHost,
 }
 
 impl Exchanger {
-    /// Prepares connections to `authority`. `HTTPS_PROXY` and `NO_PROXY` are honoured; HTTP/2 is used where offered.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if the roots cannot be used for TLS.
-    pub fn new(authority: AuthorityHost, roots: TrustRoots) -> Result<Self, ConnectError> {
-        let http = Client::builder()
-            .tls_certs_only(roots.into_certificates())
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("azwi-rs/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, authority })
+    /// Will connect to `authority` at the first exchange, and read `roots` then. `HTTPS_PROXY` and `NO_PROXY` are
+    /// honoured; HTTP/2 is used where offered.
+    pub fn new(authority: AuthorityHost, roots: TrustRoots) -> Self {
+        let connections = Connections::new(Dialer::new(None), Tls::new(roots, &[HTTP2, HTTP1]));
+        Self { connections, authority }
     }
 
-    /// Exchanges `assertion` for an access token of `client` in `tenant` for `resource`, taking `timeout` at most.
+    /// Exchanges `assertion` for an access token of `client` in `tenant` for `resource`, taking `limit` at most.
     ///
     /// # Errors
     /// [`ExchangeError`]; none of its texts contains the assertion or a token.
@@ -83,64 +63,50 @@ impl Exchanger {
         client: &ClientId,
         resource: &Resource,
         assertion: &Assertion,
-        timeout: Duration,
+        limit: Duration,
     ) -> Result<AccessToken, ExchangeError> {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", client.as_str())
-            .append_pair("scope", Scope::of(resource).as_str())
-            .append_pair("client_assertion_type", ASSERTION_TYPE)
-            .append_pair("client_assertion", assertion.expose())
-            .finish();
-        let response = self
-            .http
-            .post(self.authority.token_endpoint(tenant))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(header::ACCEPT, "application/json")
-            .body(form)
-            .timeout(timeout)
-            .send()
-            .await
-            .map_err(|error| self.transport(error))?;
-        self.read(response, assertion).await
+        let form = form(client, resource, assertion);
+        let post = FormPost::new(&self.authority.token_endpoint(tenant), form).map_err(|error| self.lost(&error))?;
+        match timeout(limit, self.connections.post(&post)).await {
+            Ok(Ok(answer)) => read(&answer, assertion),
+            Ok(Err(error)) => Err(self.lost(error.as_ref())),
+            Err(elapsed) => Err(self.lost(&elapsed)),
+        }
     }
 
-    async fn read(&self, mut response: Response, assertion: &Assertion) -> Result<AccessToken, ExchangeError> {
-        let status = response.status();
-        let now = SystemTime::now();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| retry_after(value, now));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(ExchangeError::Malformed(status.as_u16()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        if status.is_success() {
-            let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            return AccessToken::from_json(&body, now).ok_or(ExchangeError::Malformed(status.as_u16()));
-        }
-        Err(ExchangeError::Refused(Box::new(Refusal::from_response(
-            status.as_u16(),
-            retry_after,
-            &body,
-            assertion.expose(),
-        ))))
-    }
-
-    fn transport(&self, error: reqwest::Error) -> ExchangeError {
+    fn lost(&self, error: &(dyn Error + 'static)) -> ExchangeError {
         ExchangeError::Transport { authority: self.authority.to_string(), cause: causes(error) }
     }
 }
 
-/// The chain of causes on one line; reqwest's own text stops at the first.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
+fn form(client: &ClientId, resource: &Resource, assertion: &Assertion) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", client.as_str())
+        .append_pair("scope", Scope::of(resource).as_str())
+        .append_pair("client_assertion_type", ASSERTION_TYPE)
+        .append_pair("client_assertion", assertion.expose())
+        .finish()
+}
+
+fn read(Answer { status, headers, body }: &Answer, assertion: &Assertion) -> Result<AccessToken, ExchangeError> {
+    let status_code = status.as_u16();
+    let now = SystemTime::now();
+    if status.is_success() {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        return AccessToken::from_json(body, now).ok_or(ExchangeError::Malformed(status_code));
+    }
+    let retry_after = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| retry_after(value, now));
+    let refusal = Refusal::from_response(status_code, retry_after, body, assertion.expose());
+    Err(ExchangeError::Refused(Box::new(refusal)))
+}
+
+/// The chain of causes on one line.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = if error.is::<Elapsed>() { "timed out".to_owned() } else { error.to_string() };
     let mut cause = error.source();
     while let Some(next) = cause {
         let message = next.to_string();

@@ -6,22 +6,27 @@
 
 mod assertion;
 mod authority;
+mod connections;
+mod dial;
 mod exchange;
+mod form_post;
 mod identity;
 mod refusal;
 mod scope;
 mod secret;
 mod taxonomy;
+mod tls;
 mod token;
 mod trust;
 
 pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
 pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
-pub use exchange::{ConnectError, ExchangeError, Exchanger, is_proxy_url};
+pub use dial::is_proxy_url;
+pub use exchange::{ExchangeError, Exchanger};
 pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
 pub use scope::{Resource, ResourceError, Scope};
 pub use secret::Secret;
 pub use taxonomy::{Class, classify, is_known};
 pub use token::AccessToken;
-pub use trust::{CaBundle, TrustError, TrustRoots};
+pub use trust::{CaBundle, SystemRoots, TrustError, TrustRoots};

@@ -1,9 +1,17 @@
 //! Which certificate authorities vouch for Entra.
+//!
+//! A bundle is checked where it is named; the system's roots are read at the first exchange only. What is kept of a
+//! certificate is its name and key, a fifth of it.
 
-use reqwest::{Certificate, Client};
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 use thiserror::Error;
 
-/// A file that should hold certificates does not.
+/// What should hold certificates does not.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TrustError {
     /// No `BEGIN CERTIFICATE` in it.
@@ -14,9 +22,9 @@ pub enum TrustError {
     NotACertificate,
 }
 
-/// Certificate authorities from a PEM file, known to be usable.
+/// Certificate authorities from PEM, known to be usable.
 #[derive(Debug, Clone)]
-pub struct CaBundle(Vec<Certificate>);
+pub struct CaBundle(RootCertStore);
 
 impl CaBundle {
     /// Reads one or more PEM certificates.
@@ -24,46 +32,74 @@ impl CaBundle {
     /// # Errors
     /// [`TrustError`] if there are none, or if one cannot be used.
     pub fn from_pem(pem: &[u8]) -> Result<Self, TrustError> {
-        let certificates = Certificate::from_pem_bundle(pem).unwrap_or_default();
-        if certificates.is_empty() {
-            return Err(TrustError::NoCertificate);
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|_| TrustError::NotACertificate)?;
+            roots.add(certificate).map_err(|_| TrustError::NotACertificate)?;
         }
-        // reqwest looks into a certificate only when it builds a client.
-        let client = Client::builder().tls_certs_only(certificates.clone()).build();
-        client.map(|_| Self(certificates)).map_err(|_| TrustError::NotACertificate)
+        if roots.is_empty() { Err(TrustError::NoCertificate) } else { Ok(Self(roots)) }
+    }
+
+    pub(crate) fn roots(&self) -> &RootCertStore {
+        &self.0
     }
 }
 
-/// Root certificates: the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` name another set), else Mozilla's as built in;
-/// a bundle adds to them.
-#[derive(Debug, Clone)]
-pub struct TrustRoots(Vec<Certificate>);
+/// Where the system's roots are, as OpenSSL is told: with neither, they are looked for in the usual places.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SystemRoots {
+    /// `SSL_CERT_FILE`: a PEM bundle.
+    pub file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`: directories with a PEM file for each certificate.
+    pub directories: Vec<PathBuf>,
+}
 
-impl TrustRoots {
-    /// Loads the system's roots; an image without any gets the built-in ones.
-    pub fn system() -> Self {
-        let loaded = rustls_native_certs::load_native_certs();
-        for error in &loaded.errors {
+impl SystemRoots {
+    /// Reads the roots, and adds `more`; an image without any gets Mozilla's as built in.
+    pub(crate) fn load(&self, more: Option<&CaBundle>) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        if self.file.is_none() && self.directories.is_empty() {
+            add_usual_places(&mut roots);
+        } else {
+            add(&mut roots, self.file.as_deref(), &self.directories);
+        }
+        if roots.is_empty() {
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots.extend(more.into_iter().flat_map(|bundle| bundle.0.roots.iter().cloned()));
+        roots
+    }
+}
+
+/// The distribution's bundle; without one, its directory, which holds the same in a hundred files.
+fn add_usual_places(roots: &mut RootCertStore) {
+    let places = openssl_probe::probe();
+    add(roots, places.cert_file.as_deref(), &[]);
+    if roots.is_empty() {
+        add(roots, None, &places.cert_dir);
+    }
+}
+
+fn add(roots: &mut RootCertStore, file: Option<&Path>, directories: &[PathBuf]) {
+    let files = file.map(|file| load_certs_from_paths(Some(file), None));
+    let directories = directories.iter().map(|directory| load_certs_from_paths(None, Some(directory)));
+    for CertificateResult { certs, errors, .. } in files.into_iter().chain(directories) {
+        for error in errors {
             tracing::warn!(%error, "a system root certificate cannot be used");
         }
-        let system: Vec<_> = loaded.certs.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-        if system.is_empty() { Self(built_in()) } else { Self(system) }
-    }
-
-    /// Trusts `bundle` too.
-    #[must_use]
-    pub fn with(mut self, bundle: CaBundle) -> Self {
-        self.0.extend(bundle.0);
-        self
-    }
-
-    pub(crate) fn into_certificates(self) -> Vec<Certificate> {
-        self.0
+        roots.add_parsable_certificates(certs);
     }
 }
 
-fn built_in() -> Vec<Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok()).collect()
+/// Who may vouch for the server.
+#[derive(Debug, Clone)]
+pub enum TrustRoots {
+    /// The system's roots, and a bundle beside them.
+    System(SystemRoots, Option<CaBundle>),
+    /// These only.
+    Only(CaBundle),
+    /// Those in a PEM file only, as they are at each exchange: somebody replaces it when its authority changes.
+    File(PathBuf),
 }
 
 #[cfg(test)]
@@ -72,8 +108,9 @@ mod tests {
 
     #[test]
     fn there_are_always_roots() {
-        assert!(!built_in().is_empty());
-        assert!(!TrustRoots::system().into_certificates().is_empty());
+        let nowhere = SystemRoots { file: None, directories: vec![PathBuf::from("/nonesuch")] };
+        assert_eq!(nowhere.load(None).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        assert!(!SystemRoots::default().load(None).is_empty());
     }
 
     #[test]

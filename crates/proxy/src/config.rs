@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
-use azwi_entra::{AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, TenantId};
+use azwi_entra::{
+    AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, SystemRoots, TenantId, TrustRoots,
+};
 use azwi_imds::MetadataHeader;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
@@ -150,8 +152,8 @@ pub(crate) struct Config {
     pub prewarm: Vec<Resource>,
     /// Where to listen for those who want metrics, if at all.
     pub metrics: Option<SocketAddr>,
-    /// Trust beside the system's.
-    pub ca_bundle: Option<CaBundle>,
+    /// Who vouches for Entra.
+    pub roots: TrustRoots,
     /// What it must leave possible; absent: there is none.
     pub sandbox: Option<Needs>,
 }
@@ -222,20 +224,21 @@ impl Args {
         let metrics = values.flag("--metrics-addr", self.metrics_addr.as_deref(), listening_address);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         let sandbox = values.flag("--sandbox", self.sandbox.as_deref(), switch).unwrap_or(true);
-        values.check_libraries();
+        let roots = TrustRoots::System(values.system_roots(), ca_bundle);
+        values.check_proxy();
         Some(Config {
             port,
             log_level,
             authority: authority?,
             given: Given { tenant, default: client, allowed, map, unmapped },
-            sandbox: sandbox.then(|| values.needs(port, metrics, assertion.as_ref())),
+            sandbox: sandbox.then(|| needs(port, metrics, assertion.as_ref(), &roots)),
             assertion,
             grace: grace.unwrap_or(DEFAULT_GRACE),
             metadata_header: header.unwrap_or_default(),
             passthrough: passes.then_some(SocketAddrV4::new(ip, metadata_port)),
             prewarm: prewarm.unwrap_or_default(),
             metrics,
-            ca_bundle,
+            roots,
         })
     }
 }
@@ -257,35 +260,39 @@ impl<S: Surroundings> Values<'_, S> {
         self.flag(name, value.as_deref(), parse)
     }
 
-    /// Variables that libraries read for themselves, and ignore without a word when they make no sense.
-    fn check_libraries(&mut self) {
+    /// OpenSSL's variables. The file is looked into now, so that a mistake is told at once, and read at the first use.
+    fn system_roots(&mut self) -> SystemRoots {
         let surroundings = self.surroundings;
-        self.env("SSL_CERT_FILE", |value| ca_bundle(value, surroundings));
-        self.env("SSL_CERT_DIR", |value| directories(value, surroundings));
-        for name in ["HTTPS_PROXY", "https_proxy"] {
-            self.env(name, proxy_url);
-        }
+        let file = self.env("SSL_CERT_FILE", |value| ca_bundle(value, surroundings).map(|_| PathBuf::from(value)));
+        let directories = self.env("SSL_CERT_DIR", |value| directories(value, surroundings)).unwrap_or_default();
+        SystemRoots { file, directories }
     }
 
-    /// What is read after the start, since it changes or comes late: the token, and the roots that variables name.
-    fn needs(&self, port: u16, metrics: Option<SocketAddr>, assertion: Option<&AssertionFile>) -> Needs {
-        let variable = |name| self.surroundings.env(name).filter(|value| !value.is_empty());
-        let token = assertion.map(|file| file.path().to_owned());
-        let roots = variable("SSL_CERT_FILE").map(PathBuf::from);
-        Needs {
-            ports: [Some(port), metrics.map(|address| address.port())].into_iter().flatten().collect(),
-            files: token.into_iter().chain(roots).collect(),
-            directories: variable("SSL_CERT_DIR")
-                .iter()
-                .flat_map(|value| value.split(':'))
-                .map(PathBuf::from)
-                .collect(),
+    /// Variables that a library reads for itself, and ignores without a word when they make no sense.
+    fn check_proxy(&mut self) {
+        for name in ["HTTPS_PROXY", "https_proxy"] {
+            self.env(name, proxy_url);
         }
     }
 
     fn env_or<T>(&mut self, name: &str, default: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = self.surroundings.env(name).filter(|value| !value.is_empty());
         self.flag(name, Some(value.as_deref().unwrap_or(default)), parse)
+    }
+}
+
+/// What is read after the start, since it changes or comes late: the token, and the roots that variables name.
+fn needs(port: u16, metrics: Option<SocketAddr>, assertion: Option<&AssertionFile>, roots: &TrustRoots) -> Needs {
+    let token = assertion.map(AssertionFile::path);
+    let (file, directories) = match roots {
+        TrustRoots::System(system, _) => (system.file.as_deref(), system.directories.as_slice()),
+        TrustRoots::File(file) => (Some(file.as_path()), &[][..]),
+        TrustRoots::Only(_) => (None, &[][..]),
+    };
+    Needs {
+        ports: [Some(port), metrics.map(|address| address.port())].into_iter().flatten().collect(),
+        files: token.into_iter().chain(file).map(Path::to_owned).collect(),
+        directories: directories.to_vec(),
     }
 }
 
@@ -393,9 +400,12 @@ fn list<T>(value: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec
     Err(problems.into_iter().filter_map(Result::err).collect::<Vec<_>>().join("; "))
 }
 
-fn directories(value: &str, surroundings: &impl Surroundings) -> Result<(), String> {
-    let stranger = value.split(':').find(|path| !surroundings.is_directory(Path::new(path)));
-    stranger.map_or(Ok(()), |path| Err(format!("{path} is no directory")))
+fn directories(value: &str, surroundings: &impl Surroundings) -> Result<Vec<PathBuf>, String> {
+    let directories: Vec<_> = value.split(':').map(PathBuf::from).collect();
+    match directories.iter().find(|path| !surroundings.is_directory(path)) {
+        Some(stranger) => Err(format!("{} is no directory", stranger.display())),
+        None => Ok(directories),
+    }
 }
 
 /// The value may hold a password, so it is not repeated.

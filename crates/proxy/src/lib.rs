@@ -33,7 +33,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use azwi_entra::{ClientId, Exchanger, TenantId, TrustRoots};
+use azwi_entra::{ClientId, Exchanger, TenantId};
 use azwi_imds::Policy;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -165,7 +165,7 @@ async fn run_until_told(listeners: Listeners, mut config: Config) -> anyhow::Res
         "starting"
     );
     let prewarmed = mem::take(&mut config.prewarm);
-    let app = Arc::new(app(config)?);
+    let app = Arc::new(app(config));
     warn(&app);
     if let (Some(listener), Some(metrics)) = (listeners.metrics, &app.metrics) {
         tracing::info!(address = %listener.local_addr()?, "serving metrics");
@@ -188,20 +188,16 @@ fn warn(app: &App) {
     }
 }
 
-fn app(config: Config) -> anyhow::Result<App> {
+fn app(config: Config) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = config.metrics.map(|_| Arc::new(Metrics::new(clock.now().unix)));
     let concerns = Arc::new(Concerns::new(&config.authority));
-    let mut roots = TrustRoots::system();
-    if let Some(bundle) = config.ca_bundle {
-        roots = roots.with(bundle);
-    }
-    let exchanger = Exchanger::new(config.authority, roots)?;
+    let exchanger = Exchanger::new(config.authority, config.roots);
     let tokens = config.assertion.clone().map(|assertion| {
         let source = Arc::new(Federation::new(exchanger, assertion, Arc::clone(&concerns), metrics.clone()));
         TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))
     });
-    Ok(App {
+    App {
         policy: Policy { metadata_header: config.metadata_header },
         readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
         identities: Identities::new(config.given),
@@ -210,7 +206,7 @@ fn app(config: Config) -> anyhow::Result<App> {
         concerns,
         metrics,
         clock,
-    })
+    }
 }
 
 /// The real environment and the real files.
