@@ -186,7 +186,7 @@ impl Shared {
             }
         };
         let hello = accepted.client_hello();
-        visit.server_name = hello.server_name().unwrap_or_default().to_owned();
+        hello.server_name().unwrap_or_default().clone_into(&mut visit.server_name);
         let protocols = hello.alpn().into_iter().flatten().map(|name| String::from_utf8_lossy(name).into_owned());
         visit.protocols = protocols.collect::<Vec<_>>().join(" ");
         let config = Arc::clone(&lock(&self.config));

@@ -12,6 +12,14 @@ pub mod env {
     pub const AZURE_FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
     /// Entra's base URL, e.g. `https://login.microsoftonline.com/`.
     pub const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+    /// Base URL of the token proxy of AKS identity bindings, which is asked in Entra's place.
+    pub const AZURE_KUBERNETES_TOKEN_PROXY: &str = "AZURE_KUBERNETES_TOKEN_PROXY";
+    /// The token proxy's name in TLS, where it is not the host of its URL.
+    pub const AZURE_KUBERNETES_SNI_NAME: &str = "AZURE_KUBERNETES_SNI_NAME";
+    /// PEM file with the only certificate authorities that may vouch for the token proxy.
+    pub const AZURE_KUBERNETES_CA_FILE: &str = "AZURE_KUBERNETES_CA_FILE";
+    /// The same as PEM text.
+    pub const AZURE_KUBERNETES_CA_DATA: &str = "AZURE_KUBERNETES_CA_DATA";
     /// Which client ids object ids and ARM resource ids stand for: JSON, or a file that holds it.
     pub const AZWI_IDENTITY_MAP: &str = "AZWI_IDENTITY_MAP";
     /// Seconds for which a refusal that may be propagation delay is answered as "try again".
@@ -43,3 +51,5 @@ pub const TOKEN_EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 pub const TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT: &str = "api://AzureADTokenExchangeUSGov";
 /// The same in Azure operated by 21Vianet.
 pub const TOKEN_EXCHANGE_AUDIENCE_CHINA: &str = "api://AzureADTokenExchangeChina";
+/// Audience of a service account token for the token proxy of AKS identity bindings.
+pub const IDENTITY_BINDING_AUDIENCE: &str = "api://AKSIdentityBinding";

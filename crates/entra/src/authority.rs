@@ -63,8 +63,13 @@ impl AuthorityHost {
 
     /// `{authority}/{tenant}/oauth2/v2.0/token`, with exactly one slash between the parts.
     pub fn token_endpoint(&self, tenant: &TenantId) -> Url {
+        self.join(&format!("/{tenant}/oauth2/v2.0/token"))
+    }
+
+    /// This with `path` behind its own, which begins with a slash.
+    pub(crate) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
-        let path = format!("{}/{tenant}/oauth2/v2.0/token", url.path().trim_end_matches('/'));
+        let path = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
         url
     }

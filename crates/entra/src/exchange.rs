@@ -10,13 +10,16 @@ use http::header;
 use thiserror::Error;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::connections::{Answer, Connections};
 use crate::dial::{Dialer, HTTP1, HTTP2};
 use crate::form_post::FormPost;
 use crate::refusal::retry_after;
 use crate::tls::Tls;
-use crate::{AccessToken, Assertion, AuthorityHost, ClientId, Refusal, Resource, Scope, TenantId, TrustRoots};
+use crate::{
+    AccessToken, Assertion, AuthorityHost, ClientId, Refusal, Resource, Scope, TenantId, TokenProxy, TrustRoots,
+};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -27,10 +30,10 @@ pub enum ExchangeError {
     #[error("{0}")]
     Refused(Box<Refusal>),
     /// Entra could not be asked, or the answer got lost on the way.
-    #[error("Entra at {authority} cannot be reached: {cause}")]
+    #[error("{place} cannot be reached: {cause}")]
     Transport {
-        /// The authority that was asked.
-        authority: String,
+        /// Who was asked, and where.
+        place: String,
         /// The chain of causes, on one line.
         cause: String,
     },
@@ -43,14 +46,26 @@ pub enum ExchangeError {
 pub struct Exchanger {
     connections: Connections,
     authority: AuthorityHost,
+    token_proxy: Option<TokenProxy>,
+    /// What names who may vouch for the server.
+    trust_settings: &'static str,
 }
 
 impl Exchanger {
-    /// Will connect to `authority` at the first exchange, and read `roots` then. `HTTPS_PROXY` and `NO_PROXY` are
-    /// honoured; HTTP/2 is used where offered.
-    pub fn new(authority: AuthorityHost, roots: TrustRoots) -> Self {
-        let connections = Connections::new(Dialer::new(None), Tls::new(roots, &[HTTP2, HTTP1]));
-        Self { connections, authority }
+    /// Will connect to `authority`, or to the token proxy in its place, at the first exchange, and read `roots` then.
+    /// `HTTPS_PROXY` and `NO_PROXY` are honoured. Entra is asked over HTTP/2 where it offers that; the token proxy over
+    /// HTTP/1.1, since it may be asked for under one name in TLS and under another in HTTP, which over HTTP/2 servers
+    /// refuse as misdirected (RFC 9110 §15.5.20).
+    pub fn new(authority: AuthorityHost, token_proxy: Option<TokenProxy>, roots: TrustRoots) -> Self {
+        let server_name = token_proxy.as_ref().and_then(TokenProxy::server_name).map(str::to_owned);
+        let protocols: &[_] = if token_proxy.is_some() { &[HTTP1] } else { &[HTTP2, HTTP1] };
+        let trust_settings = match roots {
+            TrustRoots::System(..) => "--ca-file or SSL_CERT_FILE name more certificate authorities",
+            TrustRoots::Only(_) => "AZURE_KUBERNETES_CA_DATA holds the only trusted certificate authorities",
+            TrustRoots::File(_) => "AZURE_KUBERNETES_CA_FILE names the only trusted certificate authorities",
+        };
+        let connections = Connections::new(Dialer::new(server_name), Tls::new(roots, protocols));
+        Self { connections, authority, token_proxy, trust_settings }
     }
 
     /// Exchanges `assertion` for an access token of `client` in `tenant` for `resource`, taking `limit` at most.
@@ -66,7 +81,7 @@ impl Exchanger {
         limit: Duration,
     ) -> Result<AccessToken, ExchangeError> {
         let form = form(client, resource, assertion);
-        let post = FormPost::new(&self.authority.token_endpoint(tenant), form).map_err(|error| self.lost(&error))?;
+        let post = FormPost::new(&self.endpoint(tenant), form).map_err(|error| self.lost(&error))?;
         match timeout(limit, self.connections.post(&post)).await {
             Ok(Ok(answer)) => read(&answer, assertion),
             Ok(Err(error)) => Err(self.lost(error.as_ref())),
@@ -74,8 +89,24 @@ impl Exchanger {
         }
     }
 
+    fn endpoint(&self, tenant: &TenantId) -> Url {
+        let endpoint = self.authority.token_endpoint(tenant);
+        match &self.token_proxy {
+            Some(proxy) => proxy.instead_of(&endpoint),
+            None => endpoint,
+        }
+    }
+
     fn lost(&self, error: &(dyn Error + 'static)) -> ExchangeError {
-        ExchangeError::Transport { authority: self.authority.to_string(), cause: causes(error) }
+        let place = match &self.token_proxy {
+            Some(proxy) => format!("the token proxy at {proxy} (AZURE_KUBERNETES_TOKEN_PROXY)"),
+            None => format!("Entra at {}", self.authority),
+        };
+        let mut cause = causes(error);
+        if cause.contains("UnknownIssuer") {
+            cause = format!("{cause} (nobody trusted vouches for it; {})", self.trust_settings);
+        }
+        ExchangeError::Transport { place, cause }
     }
 }
 
@@ -115,9 +146,6 @@ fn causes(error: &(dyn Error + 'static)) -> String {
             text.push_str(&message);
         }
         cause = next.source();
-    }
-    if text.contains("UnknownIssuer") {
-        text.push_str(" (nobody trusted vouches for it; --ca-file or SSL_CERT_FILE name more certificate authorities)");
     }
     text
 }

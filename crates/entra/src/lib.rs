@@ -17,6 +17,7 @@ mod secret;
 mod taxonomy;
 mod tls;
 mod token;
+mod token_proxy;
 mod trust;
 
 pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
@@ -29,4 +30,5 @@ pub use scope::{Resource, ResourceError, Scope};
 pub use secret::Secret;
 pub use taxonomy::{Class, classify, is_known};
 pub use token::AccessToken;
+pub use token_proxy::{ServerName, TokenProxy, TokenProxyError};
 pub use trust::{CaBundle, SystemRoots, TrustError, TrustRoots};

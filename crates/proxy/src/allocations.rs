@@ -60,7 +60,7 @@ fn app() -> App {
         tokens: Some(TokenCache::new(Shared::new(Arc::new(Entra), Arc::clone(&clock), Duration::ZERO))),
         readiness: Readiness::new(true, None),
         passthrough: None,
-        concerns: Arc::new(Concerns::new(&authority)),
+        concerns: Arc::new(Concerns::new(&authority, None)),
         metrics: Some(Arc::new(Metrics::new(0))),
         clock,
     }

@@ -3,7 +3,7 @@
 mod audience;
 mod authority;
 
-use azwi_entra::AuthorityHost;
+use azwi_entra::{AuthorityHost, TokenProxy};
 
 use self::audience::AudienceWatch;
 use self::authority::AuthorityWatch;
@@ -17,8 +17,8 @@ pub(crate) struct Concerns {
 }
 
 impl Concerns {
-    /// Nothing is known yet of `authority` or of any token for it.
-    pub(crate) fn new(authority: &AuthorityHost) -> Self {
-        Self { audience: AudienceWatch::new(authority), authority: AuthorityWatch::default() }
+    /// Nothing is known yet of `authority`, of the token proxy in its place, or of any token for them.
+    pub(crate) fn new(authority: &AuthorityHost, token_proxy: Option<&TokenProxy>) -> Self {
+        Self { audience: AudienceWatch::new(authority, token_proxy), authority: AuthorityWatch::default() }
     }
 }

@@ -4,6 +4,8 @@
 //! or variable and what would be right. An empty value counts as absent, as Kubernetes manifests often have them and as
 //! the Go webhook's `--log-level=` is.
 
+mod identity_binding;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
@@ -14,12 +16,14 @@ use std::time::Duration;
 
 use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
 use azwi_entra::{
-    AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, SystemRoots, TenantId, TrustRoots,
+    AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, SystemRoots, TenantId, TokenProxy,
+    TrustRoots,
 };
 use azwi_imds::MetadataHeader;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
+use self::identity_binding::IdentityBinding;
 use crate::identities::{Given, Unmapped};
 use crate::identity_map::IdentityMap;
 use crate::sandbox::Needs;
@@ -102,6 +106,8 @@ Environment:
   AZURE_FEDERATED_TOKEN_FILE  the projected service account token
   AZURE_AUTHORITY_HOST        Entra [default: https://login.microsoftonline.com/]
   METADATA_IP, METADATA_PORT  the real metadata service [default: 169.254.169.254, 80]
+  AZURE_KUBERNETES_TOKEN_PROXY, _SNI_NAME, _CA_FILE, _CA_DATA
+                              identity bindings of AKS: a proxy to ask in Entra's place
   HTTPS_PROXY, NO_PROXY       how to get to Entra
   SSL_CERT_FILE, SSL_CERT_DIR trusted certificate authorities instead of the system's
 
@@ -152,7 +158,9 @@ pub(crate) struct Config {
     pub prewarm: Vec<Resource>,
     /// Where to listen for those who want metrics, if at all.
     pub metrics: Option<SocketAddr>,
-    /// Who vouches for Entra.
+    /// Asked in Entra's place.
+    pub token_proxy: Option<TokenProxy>,
+    /// Who vouches for Entra, or for the token proxy.
     pub roots: TrustRoots,
     /// What it must leave possible; absent: there is none.
     pub sandbox: Option<Needs>,
@@ -224,7 +232,9 @@ impl Args {
         let metrics = values.flag("--metrics-addr", self.metrics_addr.as_deref(), listening_address);
         let ca_bundle = values.flag("--ca-file", self.ca_file.as_deref(), |v| ca_bundle(v, surroundings));
         let sandbox = values.flag("--sandbox", self.sandbox.as_deref(), switch).unwrap_or(true);
-        let roots = TrustRoots::System(values.system_roots(), ca_bundle);
+        let system = values.system_roots();
+        let IdentityBinding { token_proxy, roots } = values.identity_binding(ca_bundle.is_some());
+        let roots = roots.unwrap_or(TrustRoots::System(system, ca_bundle));
         values.check_proxy();
         Some(Config {
             port,
@@ -238,6 +248,7 @@ impl Args {
             passthrough: passes.then_some(SocketAddrV4::new(ip, metadata_port)),
             prewarm: prewarm.unwrap_or_default(),
             metrics,
+            token_proxy,
             roots,
         })
     }
@@ -462,12 +473,15 @@ mod tests {
         }
     }
 
-    fn command(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Result<Command, Vec<Problem>> {
+    pub(super) fn command(
+        args: &[&str],
+        env: &'static [(&'static str, &'static str)],
+    ) -> Result<Command, Vec<Problem>> {
         let args = ["azwi-proxy"].iter().chain(args).map(OsString::from);
         Args::read(args).unwrap().command(&Fake(env))
     }
 
-    fn config(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Config {
+    pub(super) fn config(args: &[&str], env: &'static [(&'static str, &'static str)]) -> Config {
         match command(args, env) {
             Ok(Command::Serve(config)) => *config,
             other => panic!("{other:?}"),

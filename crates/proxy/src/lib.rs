@@ -157,6 +157,7 @@ async fn run_until_told(listeners: Listeners, mut config: Config) -> anyhow::Res
     tracing::info!(
         address = %listeners.apps.local_addr()?,
         authority = %config.authority,
+        token_proxy = config.token_proxy.as_ref().map(tracing::field::display),
         tenant_id = config.given.tenant.as_ref().map(TenantId::as_str),
         client_id = config.given.default.as_ref().map(ClientId::as_str),
         token_file = config.assertion.as_ref().map(|file| tracing::field::display(file.path().display())),
@@ -191,8 +192,8 @@ fn warn(app: &App) {
 fn app(config: Config) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = config.metrics.map(|_| Arc::new(Metrics::new(clock.now().unix)));
-    let concerns = Arc::new(Concerns::new(&config.authority));
-    let exchanger = Exchanger::new(config.authority, config.roots);
+    let concerns = Arc::new(Concerns::new(&config.authority, config.token_proxy.as_ref()));
+    let exchanger = Exchanger::new(config.authority, config.token_proxy, config.roots);
     let tokens = config.assertion.clone().map(|assertion| {
         let source = Arc::new(Federation::new(exchanger, assertion, Arc::clone(&concerns), metrics.clone()));
         TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))

@@ -1,12 +1,15 @@
-//! Whether the service account token is meant for Entra.
+//! Whether the service account token is meant for Entra, or for the token proxy in its place.
 //!
 //! A warning and no more: a federated credential may name any audience, and only Entra knows which it names.
 
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 
-use azwi_conventions::{TOKEN_EXCHANGE_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE_CHINA, TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT};
-use azwi_entra::{AssertionClaims, AuthorityHost};
+use azwi_conventions::{
+    IDENTITY_BINDING_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE_CHINA,
+    TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT,
+};
+use azwi_entra::{AssertionClaims, AuthorityHost, TokenProxy};
 
 /// Compares with the audience that the cloud recommends, and remembers what it has warned of.
 pub(crate) struct AudienceWatch {
@@ -15,9 +18,10 @@ pub(crate) struct AudienceWatch {
 }
 
 impl AudienceWatch {
-    /// Expects what Microsoft documents for the cloud that `authority` belongs to.
-    pub(crate) fn new(authority: &AuthorityHost) -> Self {
-        Self { expected: usual(authority.host()), unexpected: Mutex::default() }
+    /// Expects what Microsoft documents for the cloud that `authority` belongs to, or for a token proxy.
+    pub(crate) fn new(authority: &AuthorityHost, token_proxy: Option<&TokenProxy>) -> Self {
+        let expected = if token_proxy.is_some() { IDENTITY_BINDING_AUDIENCE } else { usual(authority.host()) };
+        Self { expected, unexpected: Mutex::default() }
     }
 
     /// Whether the token is meant for somebody else.

@@ -111,7 +111,7 @@ fn refreshed_after(seconds: u64, token: Result<AccessToken, FetchError>) -> Resu
 }
 
 fn transport() -> Result<AccessToken, FetchError> {
-    Err(ExchangeError::Transport { authority: "https://entra.example/".to_owned(), cause: "timed out".to_owned() }
+    Err(ExchangeError::Transport { place: "Entra at https://entra.example/".to_owned(), cause: "timed out".to_owned() }
         .into())
 }
 
