@@ -261,6 +261,15 @@ fn the_audience_is_compared_with_that_of_the_cloud_from_the_start() -> Result<()
 }
 
 #[test]
+fn with_an_identity_binding_of_aks_another_audience_is_usual() -> Result<()> {
+    let stage = Stage::with(&[("AZURE_KUBERNETES_TOKEN_PROXY", "https://127.0.0.1:1")], &[FLAG])?;
+    stage.proxy.log.wait_for(&[("expected", "api://AKSIdentityBinding"), ("level", "WARN")]).context("no warning")?;
+    stage.entra.write_token_with(&stage.token_file(), DEMO_SUBJECT, &["--audience=api://AKSIdentityBinding"])?;
+    assert_eq!(scrape(&stage)?.value("azwi_proxy_assertion_audience_unexpected", &[]), Some(0.0));
+    Ok(())
+}
+
+#[test]
 fn the_build_has_a_version_and_a_commit() -> Result<()> {
     let proxy = Proxy::start(&[], &[FLAG])?;
     let scrape = Scrape::of(&proxy)?;
