@@ -72,12 +72,12 @@ fn assert_at_once(answered: &Answered) {
     assert!(answered.took < BOUND, "took {:?}", answered.took);
 }
 
-/// The longest that an exchange took.
-fn slowest_exchange(mut stage: Stage) -> Result<u64> {
+/// The longest that an exchange took after the first, which has to connect.
+fn slowest_refresh(mut stage: Stage) -> Result<u64> {
     stage.proxy.terminate()?;
     stage.proxy.wait()?;
     let took = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("took_ms")?.as_u64();
-    stage.proxy.log.whole().lines().filter_map(took).max().context("no exchange")
+    stage.proxy.log.whole().lines().filter_map(took).skip(1).max().context("no refresh")
 }
 
 /// Twelve seconds of an app with tokens of ten seconds, which are refreshed after eight and good for nine.
@@ -99,7 +99,7 @@ fn with_tokens_of_ten_seconds_and_200_requests_a_second_none_fails_or_takes_20_m
     for _ in 0..3 {
         let (stage, answers) = twelve_seconds()?;
         // Refreshed half a second before it is too late: a machine so busy that Entra takes longer shows nothing.
-        if slowest_exchange(stage)? < 450 {
+        if slowest_refresh(stage)? < 450 {
             answers.iter().for_each(assert_at_once);
             return Ok(());
         }
