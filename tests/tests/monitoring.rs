@@ -29,7 +29,8 @@ fn samples() -> Result<Vec<Sample>> {
         ("vault.azure.net", r#"{"aadsts":90055,"retry_after":60}"#),
         ("vault.azure.net/", r#"{"status":503,"remaining":1}"#),
         ("storage.azure.com", r#"{"garbage":true,"remaining":1}"#),
-        ("storage.azure.com/", r#"{"reset":true,"remaining":1}"#),
+        // One is not enough: a connection that was used before may just have grown old, and is tried anew without a word.
+        ("storage.azure.com/", r#"{"reset":true,"remaining":3}"#),
         ("graph.microsoft.com", r#"{"aadsts":500011}"#),
     ] {
         stage.entra.faults(fault)?;
