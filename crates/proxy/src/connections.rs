@@ -1,14 +1,15 @@
 //! Room for connections. When it is full, the one that has been idle for longest makes way, so that whoever hoards
-//! connections loses them to whoever uses them; and nobody is idle for ever.
+//! connections loses them to whoever uses them; and nobody is idle for ever, or takes an answer for ever.
 //!
-//! Idle is a connection without a request in the works: between requests, with half a head, or not reading its answer.
+//! Idle is a connection without a request in the works: between requests, with half a head, or not reading an answer that
+//! is ready as a whole.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::sleep;
 
@@ -21,6 +22,8 @@ pub(crate) struct Connections {
     seats: Mutex<HashMap<u64, Arc<Seat>>>,
     /// A connection has come, ended or become idle.
     changed: Notify,
+    /// Of those who cannot wait, one at a time goes on.
+    impatient: Semaphore,
     /// Counts events; whatever happened later has a higher number.
     events: AtomicU64,
 }
@@ -55,7 +58,8 @@ impl Connections {
     /// Room for `most` connections.
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let seats = Mutex::new(HashMap::new());
-        Arc::new(Self { most, seats, changed: Notify::new(), events: AtomicU64::new(0) })
+        let impatient = Semaphore::new(1);
+        Arc::new(Self { most, seats, changed: Notify::new(), impatient, events: AtomicU64::new(0) })
     }
 
     /// A place for one more connection; waits only while all others have requests in the works.
@@ -77,7 +81,7 @@ impl Connections {
     }
 
     /// Takes the place of the connection that has been idle for longest; whether there was one.
-    fn evict(&self) -> bool {
+    pub(crate) fn evict(&self) -> bool {
         let mut seats = self.seats();
         let idle = seats.iter().filter(|(_, seat)| seat.is_idle());
         let longest = idle.min_by_key(|(_, seat)| seat.last_event.load(Ordering::Relaxed)).map(|(number, _)| *number);
@@ -86,9 +90,11 @@ impl Connections {
         true
     }
 
-    /// Runs for ever: ends connections that have been idle for `patience` or up to a second longer.
-    pub(crate) async fn clear_out(self: Arc<Self>, patience: Duration) {
-        let rounds = usize::try_from(patience.as_secs()).unwrap_or(usize::MAX);
+    /// Runs for ever: ends connections that have been idle for `idle`, or with one request for `busy` (the longer one),
+    /// or up to a second longer.
+    pub(crate) async fn clear_out(self: Arc<Self>, idle: Duration, busy: Duration) {
+        let rounds = |patience: Duration| usize::try_from(patience.as_secs()).unwrap_or(usize::MAX);
+        // The first event of each of the latest rounds, the latest in front.
         let mut past = VecDeque::new();
         loop {
             let changed = self.changed.notified();
@@ -98,19 +104,18 @@ impl Connections {
                 changed.await;
                 continue;
             }
-            past.push_back(self.next_event());
+            past.push_front(self.next_event());
+            past.truncate(rounds(busy));
             sleep(ROUND).await;
-            if past.len() >= rounds
-                && let Some(since) = past.pop_front()
-            {
-                self.clear_idle(since);
-            }
+            let ago = |patience| past.get(rounds(patience).saturating_sub(1)).copied().unwrap_or_default();
+            self.clear_late(ago(idle), ago(busy));
         }
     }
 
-    /// Ends connections without an event since the one numbered `since`.
-    fn clear_idle(&self, since: u64) {
-        let is_late = |seat: &&Arc<Seat>| seat.is_idle() && seat.last_event.load(Ordering::Relaxed) < since;
+    /// Ends connections without an event since the one numbered `idle_since`, or `busy_since` with a request in the works.
+    fn clear_late(&self, idle_since: u64, busy_since: u64) {
+        let since = |seat: &Seat| if seat.is_idle() { idle_since } else { busy_since };
+        let is_late = |seat: &&Arc<Seat>| seat.last_event.load(Ordering::Relaxed) < since(seat);
         self.seats().values().filter(is_late).for_each(|seat| seat.clear());
     }
 
@@ -136,13 +141,24 @@ impl Guest {
         Arc::clone(&self.seat)
     }
 
-    /// Notes that a request was answered at once.
+    /// Notes that a request came, or was answered at once.
     pub(crate) fn was_active(&self) {
         self.seat.last_event.store(self.connections.next_event(), Ordering::Relaxed);
     }
 
+    /// Completes when nobody else wants anything, for one connection at a time.
+    pub(crate) fn patience(&self) -> impl Future<Output = ()> + use<> {
+        let connections = Arc::clone(&self.connections);
+        async move {
+            let _permit = connections.impatient.acquire().await;
+            // Wakes when all that is ready has been polled, and what has become ready meanwhile is known.
+            yield_now().await;
+        }
+    }
+
     /// Marks a request as being in the works until the value is dropped.
     pub(crate) fn request(&self) -> InTheWorks {
+        self.was_active();
         self.seat.requests.fetch_add(1, Ordering::Relaxed);
         InTheWorks { connections: Arc::clone(&self.connections), seat: Arc::clone(&self.seat) }
     }
@@ -155,7 +171,7 @@ impl Drop for Guest {
     }
 }
 
-/// A request between its head and its answer.
+/// A request between its head and its answer, whose body may be streamed.
 pub(crate) struct InTheWorks {
     connections: Arc<Connections>,
     seat: Arc<Seat>,
@@ -179,6 +195,7 @@ mod tests {
 
     const NEVER: Duration = Duration::from_hours(1);
     const PATIENCE: Duration = Duration::from_secs(10);
+    const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
     /// A connection that is open until it is ended.
     async fn open(connections: &Arc<Connections>) -> (Arc<Guest>, JoinHandle<()>) {
@@ -225,7 +242,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_idles_is_ended_after_its_time_and_at_most_a_second() {
         let connections = Connections::new(3);
-        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE));
+        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let (_guest, mut task) = open(&connections).await;
         assert!(timeout(PATIENCE * 9 / 10, &mut task).await.is_err());
         assert!(timeout(ROUND * 2, &mut task).await.is_ok());
@@ -234,13 +251,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_used_or_waits_for_its_answer_is_not_ended() {
         let connections = Connections::new(3);
-        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE));
+        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let ((used, used_task), (waiting, waiting_task)) = (open(&connections).await, open(&connections).await);
         let _request = waiting.request();
-        for _ in 0..10 {
+        for _ in 0..5 {
             sleep(PATIENCE / 2).await;
             used.was_active();
         }
         assert!(!used_task.is_finished() && !waiting_task.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_one_answer_for_too_long_is_ended() {
+        let connections = Connections::new(1);
+        tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
+        let (guest, mut task) = open(&connections).await;
+        let _request = guest.request();
+        assert!(timeout(LONG_PATIENCE * 9 / 10, &mut task).await.is_err());
+        assert!(timeout(PATIENCE, &mut task).await.is_ok());
     }
 }

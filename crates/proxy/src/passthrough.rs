@@ -5,7 +5,9 @@
 
 use std::error::Error as StdError;
 use std::net::SocketAddrV4;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use azwi_imds::{Failure, FailureStatus, RetryAfter};
@@ -15,12 +17,14 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::Limited;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use crate::connections::InTheWorks;
 
 /// Requests on their way at once. Bounds what a flood can open, and a loop if the redirect sends us back to ourselves.
 const MAX_REQUESTS: usize = 32;
@@ -38,7 +42,34 @@ const HOP_BY_HOP: [HeaderName; 7] =
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An answer of the real metadata service, streamed.
-pub(crate) type Streamed = Limited<Incoming>;
+pub(crate) struct Streamed {
+    body: Limited<Incoming>,
+    _in_the_works: Option<InTheWorks>,
+}
+
+impl Streamed {
+    /// Keeps its request in the works until it is sent.
+    pub(crate) fn with(self, in_the_works: InTheWorks) -> Self {
+        Self { _in_the_works: Some(in_the_works), ..self }
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// The way to the real metadata service.
 #[derive(Clone)]
@@ -135,7 +166,7 @@ where
         return Err("the answer is too large".into());
     }
     keep_end_to_end(response.headers_mut());
-    Ok(response.map(|body| Limited::new(body, MAX_ANSWER)))
+    Ok(response.map(|body| Streamed { body: Limited::new(body, MAX_ANSWER), _in_the_works: None }))
 }
 
 fn outgoing<B>(upstream: SocketAddrV4, request: Request<B>, path: &str) -> Result<Request<Limited<B>>, BoxError> {

@@ -3,15 +3,19 @@
 //! Loopback only: a redirected connection shows the pod's own address as its peer, so the listener's address, not the
 //! peer's, is the protection.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Ipv4Addr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -33,7 +37,12 @@ const MAX_HEAD: usize = 16 * 1024;
 const MIN_CONNECTIONS: usize = 32;
 /// How long a connection may go without a request: idle, with half a head, or without reading its answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a failed accept (out of file descriptors): spinning would not free any.
+/// How long one answer may take, to the last byte that the client reads; ours are ready, or have failed, in half of it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the kernel keeps of a connection in each direction, in bytes, for a client that sends and does not read; by
+/// itself it goes up to some megabytes, of the memory that the pod is granted. It holds several answers.
+const SOCKET_BUFFER: u32 = 64 * 1024;
+/// After a failed accept: spinning would not mend it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long answers under way may take once the sidecar was told to end; then they become 503.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(4500);
@@ -47,6 +56,9 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
+    // Connections inherit both.
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     socket.listen(BACKLOG)
 }
@@ -65,7 +77,7 @@ enum Phase {
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) {
     let (phase, watcher) = watch::channel(Phase::Serving);
     let connections = Connections::new(max_connections());
-    tokio::spawn(Arc::clone(&connections).clear_out(IDLE_TIMEOUT));
+    tokio::spawn(Arc::clone(&connections).clear_out(IDLE_TIMEOUT, ANSWER_TIMEOUT));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -105,10 +117,18 @@ async fn accept(listener: &TcpListener, connections: &Arc<Connections>) -> Optio
         Ok((stream, _peer)) => Some((stream, connections.admit().await)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
+            if is_out_of_files(&error) {
+                connections.evict();
+            }
             sleep(ACCEPT_PAUSE).await;
             None
         }
     }
+}
+
+/// Whether there is no file descriptor left, in this process or on the whole machine.
+fn is_out_of_files(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| [Errno::EMFILE, Errno::ENFILE].contains(&Errno::from_raw(code)))
 }
 
 /// One connection until it ends, fails, is drained or loses its place. The watcher marks it as alive.
@@ -116,12 +136,10 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let farewell = phase.clone();
+    let turn = Turn { guest, is_taken: AtomicBool::new(false) };
     let service = service_fn(|request| match app.answer(request) {
-        Answering::Now(answer) => {
-            guest.was_active();
-            Answering::Now(answer)
-        }
-        Answering::Later(later) => Answering::Later(Box::pin(finish(later, farewell.clone(), guest.request()))),
+        Answering::Now(answer) => turn.answer(answer),
+        Answering::Later(later) => Answering::Later(Box::pin(finish(later, farewell.clone(), turn.guest.request()))),
     });
     let mut http = http1::Builder::new();
     // Time is kept by `Connections`: a timer of hyper's would be set anew for every request.
@@ -130,10 +148,10 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         biased;
-        result = connection.as_mut() => result,
+        result = turn.by_turns(connection.as_mut()) => result,
         () = reached(Phase::Draining, &mut phase) => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            turn.by_turns(connection).await
         }
     };
     if let Err(error) = result {
@@ -141,16 +159,53 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     }
 }
 
-/// The answer, or a farewell if that comes first.
+/// A connection's turn among all of them, in which it is answered at once. Who sends more requests without waiting for the
+/// answers is answered when nobody else wants anything, or two hundred such would hold up everybody.
+struct Turn {
+    guest: Guest,
+    is_taken: AtomicBool,
+}
+
+impl Turn {
+    /// `connection` as it goes on, turn after turn.
+    async fn by_turns<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
+        poll_fn(|context| {
+            self.is_taken.store(false, Ordering::Relaxed);
+            connection.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// An answer that is there.
+    fn answer(&self, answer: Option<Answer>) -> Answering {
+        self.guest.was_active();
+        match answer {
+            Some(answer) if self.is_taken.swap(true, Ordering::Relaxed) => {
+                let patience = self.guest.patience();
+                Answering::Later(Box::pin(async {
+                    patience.await;
+                    answer
+                }))
+            }
+            answer => Answering::Now(answer),
+        }
+    }
+}
+
+/// The answer, or a farewell if that comes first. A streamed one stays in the works until it is sent.
 async fn finish(
     answer: impl Future<Output = Answer>,
     mut phase: watch::Receiver<Phase>,
-    _in_the_works: InTheWorks,
+    in_the_works: InTheWorks,
 ) -> Answer {
-    tokio::select! {
+    let answer = tokio::select! {
         answer = answer => answer,
         () = reached(Phase::Farewell, &mut phase) => draining(),
-    }
+    };
+    answer.map(|body| match body {
+        Either::Right(streamed) => Either::Right(streamed.with(in_the_works)),
+        whole @ Either::Left(_) => whole,
+    })
 }
 
 /// Completes when the end has come that far.
