@@ -1,14 +1,17 @@
 //! What goes on to the real metadata service, and what never does.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use azwi_tests::http::METADATA;
 use azwi_tests::proxy::Proxy;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
 
 /// The real metadata service: records what it is asked, answers with a document.
 struct Imds {
@@ -158,6 +161,231 @@ fn a_flood_towards_the_metadata_service_is_bounded_and_leaves_the_rest_alone() -
     let response = proxy.ask("GET", "/metadata/instance", &[METADATA])?;
     assert_eq!((response.status, response.header("Retry-After")), (429, Some("1")), "{}", response.body);
     assert_eq!(proxy.ask("GET", "/livez", &[])?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn all_other_categories_are_asked_for_at_the_real_service() -> Result<()> {
+    let imds = Imds::start()?;
+    let proxy = imds.sidecar(&[])?;
+    let categories = ["instance", "versions", "attested/document", "loadbalancer", "scheduledevents"];
+    for category in categories {
+        let response = proxy.ask("GET", &format!("/metadata/{category}"), &[METADATA])?;
+        assert_eq!((response.status, response.body.as_str()), (200, DOCUMENT), "{category}");
+    }
+    let asked = imds.requests();
+    let asked: Vec<_> = asked.iter().filter_map(|request| request.split(' ').nth(1)).collect();
+    assert_eq!(asked, categories.map(|category| format!("/metadata/{category}")));
+    Ok(())
+}
+
+#[test]
+fn what_is_no_category_is_404_and_reaches_nobody() -> Result<()> {
+    let imds = Imds::start()?;
+    let proxy = imds.sidecar(&[])?;
+    for target in ["/", "/metadata", "/metadata/", "/metadata/unknown", "/metadata/identity", "/latest/meta-data"] {
+        assert_eq!(proxy.ask("GET", target, &[METADATA])?.status, 404, "{target}");
+    }
+    assert_eq!(imds.requests(), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn the_tenant_is_told_without_asking_the_real_service() -> Result<()> {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = silent.local_addr()?.port().to_string();
+    let tenant = "11111111-1111-4111-8111-111111111111";
+    let proxy =
+        Proxy::start(&[("METADATA_IP", "127.0.0.1"), ("METADATA_PORT", &port), ("AZURE_TENANT_ID", tenant)], &[])?;
+    let response = proxy.ask("GET", "/metadata/identity/info?api-version=2018-02-01", &[METADATA])?;
+    assert_eq!((response.status, response.field("tenantId").as_str()), (200, tenant));
+    silent.set_nonblocking(true)?;
+    assert_eq!(silent.accept().map_err(|error| error.kind()).err(), Some(ErrorKind::WouldBlock));
+    Ok(())
+}
+
+/// The real metadata service, answering by hand, and a request that has reached it.
+struct ByHand {
+    proxy: Proxy,
+    /// At the app's end.
+    app: TcpStream,
+    /// At the service's end.
+    service: TcpStream,
+    _listener: TcpListener,
+}
+
+impl ByHand {
+    fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port().to_string();
+        let proxy = Proxy::start(&[("METADATA_IP", "127.0.0.1"), ("METADATA_PORT", &port)], &[])?;
+        let mut app = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port()))?;
+        app.set_read_timeout(Some(Duration::from_secs(30)))?;
+        app.write_all(b"GET /metadata/instance HTTP/1.1\r\nHost: x\r\nMetadata: true\r\n\r\n")?;
+        let service = listener.accept()?.0;
+        // An answer before the question would be none.
+        let head = BufReader::new(&service).lines().map_while(Result::ok);
+        head.take_while(|line| !line.is_empty()).for_each(drop);
+        Ok(Self { proxy, app, service, _listener: listener })
+    }
+
+    /// The service sends something.
+    fn say(&mut self, text: &str) -> Result<()> {
+        Ok(self.service.write_all(text.as_bytes())?)
+    }
+
+    /// Whether the app's answer comes to end like that; otherwise its connection does.
+    fn is_heard(&mut self, text: &str) -> Result<bool> {
+        let mut heard = Vec::new();
+        while !heard.ends_with(text.as_bytes()) {
+            let mut byte = [0];
+            if self.app.read(&mut byte)? == 0 {
+                return Ok(false);
+            }
+            heard.extend(byte);
+        }
+        Ok(true)
+    }
+
+    /// The first half of an answer, at both ends.
+    fn half(&mut self) -> Result<()> {
+        self.say("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nfirst half")?;
+        ensure!(self.is_heard("first half")?);
+        Ok(())
+    }
+
+    /// The rest of it.
+    fn rest(&mut self) -> Result<()> {
+        self.say("other half")?;
+        ensure!(self.is_heard("other half")?);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_answer_is_handed_on_as_it_comes() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    streamed.half()?;
+    streamed.rest()
+}
+
+#[test]
+fn an_answer_that_still_comes_keeps_its_place_however_many_others_want_one() -> Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    let mut streamed = ByHand::start()?;
+    streamed.half()?;
+    let mut others: Vec<_> = (0..1024).map(|_| streamed.proxy.connect()).collect::<Result<_>>()?;
+    // Instead, though it came later.
+    others.first_mut().context("no connection")?.until_closed()?;
+    streamed.rest()
+}
+
+#[test]
+fn an_answer_that_still_comes_is_finished_after_sigterm() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    streamed.half()?;
+    streamed.proxy.terminate()?;
+    streamed.proxy.log.wait_for(&[("message", "draining")]).context("it does not drain")?;
+    streamed.rest()?;
+    assert_eq!(streamed.proxy.wait()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_never_ends_holds_up_the_end_for_five_seconds_only() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    streamed.half()?;
+    let started = Instant::now();
+    streamed.proxy.terminate()?;
+    assert_eq!(streamed.proxy.wait()?.code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_does_not_end_within_ten_seconds_is_cut_off() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    let started = Instant::now();
+    streamed.half()?;
+    assert!(!streamed.is_heard("other half")?);
+    assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&started.elapsed()), "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_announces_more_than_a_mebibyte_is_503() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    streamed.say("HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n")?;
+    assert!(streamed.is_heard("HTTP/1.1 503 Service Unavailable\r\n")?);
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_grows_beyond_a_mebibyte_is_cut_off() -> Result<()> {
+    let mut streamed = ByHand::start()?;
+    streamed.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    let mut service = streamed.service.try_clone()?;
+    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
+    // For as long as somebody takes it.
+    let sending = thread::spawn(move || while service.write_all(chunk.as_bytes()).is_ok() {});
+    let mut heard = Vec::new();
+    // A reset is an end, too.
+    drop(streamed.app.read_to_end(&mut heard));
+    assert!((1024 * 1024 - 0x4000..1024 * 1024 + 0x4000).contains(&heard.len()), "{}", heard.len());
+    assert!(!heard.ends_with(b"0\r\n\r\n"));
+    drop(streamed);
+    assert!(sending.join().is_ok());
+    Ok(())
+}
+
+#[test]
+fn a_request_that_announces_more_than_64_kib_is_400_and_reaches_nobody() -> Result<()> {
+    let imds = Imds::start()?;
+    let proxy = imds.sidecar(&[])?;
+    let mut connection = proxy.connect()?;
+    connection.request("POST", "/metadata/scheduledevents", &[METADATA, "Content-Length: 65537"])?;
+    let response = connection.response()?;
+    assert_eq!((response.status, response.field("error").as_str()), (400, "invalid_request"));
+    assert_eq!(imds.requests().len(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_request_that_grows_beyond_64_kib_does_not_get_there_whole() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port().to_string();
+    let proxy = Proxy::start(&[("METADATA_IP", "127.0.0.1"), ("METADATA_PORT", &port)], &[])?;
+    let mut connection = proxy.connect()?;
+    connection.request("POST", "/metadata/scheduledevents", &[METADATA, "Transfer-Encoding: chunked"])?;
+    let mut service = listener.accept()?.0;
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    for _ in 0..3 {
+        connection.send(chunk.as_bytes())?;
+    }
+    let mut request = Vec::new();
+    drop(service.read_to_end(&mut request));
+    assert!(request.len() < 0x1_8000 && !request.ends_with(b"0\r\n\r\n"), "{}", request.len());
+    assert_eq!(connection.response()?.status, 503);
+    Ok(())
+}
+
+#[test]
+fn a_metadata_service_that_does_not_take_connections_is_503_after_two_seconds() -> Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(0)?;
+    let address = listener.local_addr()?;
+    // Nobody accepts them, so there is no room soon.
+    let waiting: Vec<_> =
+        (0..8).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok()).collect();
+    ensure!(waiting.len() < 8, "there is room for all");
+    let proxy = Proxy::start(&[("METADATA_IP", "127.0.0.1"), ("METADATA_PORT", &address.port().to_string())], &[])?;
+    let started = Instant::now();
+    assert_eq!(proxy.ask("GET", "/metadata/instance", &[METADATA])?.status, 503);
+    assert!((Duration::from_secs(1)..Duration::from_secs(6)).contains(&started.elapsed()), "{:?}", started.elapsed());
     Ok(())
 }
 
