@@ -11,15 +11,24 @@ use azwi_tests::binaries::binary;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, Pod, PodSpec, SecurityContext, ServiceAccount, ServiceAccountTokenProjection, VolumeMount,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-fn text() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/pod-sidecar.yaml")).unwrap()
+fn example(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)).unwrap()
 }
 
-/// Its two documents, as YAML says them.
+/// The usual one.
+fn text() -> String {
+    example("pod-sidecar.yaml")
+}
+
+/// The two documents of one, as YAML says them.
+fn documents_of(text: &str) -> [Value; 2] {
+    serde_saphyr::from_multiple::<Value>(text).unwrap().try_into().unwrap()
+}
+
 fn documents() -> [Value; 2] {
-    serde_saphyr::from_multiple::<Value>(&text()).unwrap().try_into().unwrap()
+    documents_of(&text())
 }
 
 fn service_account() -> ServiceAccount {
@@ -186,4 +195,16 @@ fn kubernetes_waits_longer_for_the_probe_than_the_probe_for_the_sidecar() {
     let command = probe.exec.unwrap().command.unwrap();
     let patience = command.iter().find_map(|argument| argument.strip_prefix("--probe-timeout=")).unwrap();
     assert!(probe.timeout_seconds.unwrap() > patience.parse().unwrap());
+}
+
+#[test]
+fn without_a_redirect_the_pod_is_the_same_but_for_its_first_container_and_a_variable_of_the_app() {
+    let [account, mut pod] = documents();
+    let spec = &mut pod["spec"];
+    assert_eq!(spec["initContainers"].as_array_mut().unwrap().remove(0)["name"], "azwi-proxy-init");
+    spec["containers"][0]["env"] = json!([{
+        "name": "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+        "value": format!("http://127.0.0.1:{DEFAULT_PROXY_PORT}"),
+    }]);
+    assert_eq!(documents_of(&example("pod-no-redirect.yaml")), [account, pod]);
 }
