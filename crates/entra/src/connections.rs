@@ -87,13 +87,15 @@ impl Connections {
         Some(Lease { connections: self, settings: settings.clone(), sender: Some(sender) })
     }
 
+    /// A connection that another exchange has opened meanwhile, else a new one.
     async fn lease(&self, post: &FormPost, settings: Settings) -> Result<Lease<'_>, BoxError> {
         let turn = self.dialing.lock().await;
         if let Some(lease) = self.reuse(&settings) {
             return Ok(lease);
         }
-        let alone = !self.kept().speaks_http1 && settings.is_some();
-        let _turn = alone.then_some(turn);
+        // Where no connection can be shared there is nothing to wait for, and the turn ends here.
+        let may_be_shared = settings.is_some() && !self.kept().speaks_http1;
+        let _turn = may_be_shared.then_some(turn);
         let dialed = self.dialer.dial(post.uri(), settings.as_ref()).await?;
         let is_http2 = dialed.is_http2;
         let sender = speak(dialed).await?;
