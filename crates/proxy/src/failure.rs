@@ -39,8 +39,8 @@ pub(crate) struct Circumstances {
     pub number: u32,
     /// Whether the identity is so new that a missing federated credential may be propagation delay.
     pub in_grace: bool,
-    /// Whether a valid token is being served meanwhile.
-    pub has_token: bool,
+    /// How long a valid token can be served meanwhile, if there is one.
+    pub token_left: Option<Duration>,
     /// The pause after the failure before this one, if this is not the first in a row.
     pub last_pause: Option<Duration>,
 }
@@ -190,7 +190,9 @@ fn remembered() -> Duration {
 
 /// Decorrelated jitter: between the first pause and three times the last one.
 fn backoff(circumstances: Circumstances) -> Duration {
-    let longest = if circumstances.has_token { LONGEST_REFRESH_BACKOFF } else { LONGEST_BACKOFF };
+    // Not beyond the token's end: whoever asks then should find the next attempt under way.
+    let patience = |left: Duration| left.clamp(LONGEST_BACKOFF, LONGEST_REFRESH_BACKOFF);
+    let longest = circumstances.token_left.map_or(LONGEST_BACKOFF, patience);
     let spread = circumstances.last_pause.map_or(Duration::ZERO, |last| (last * 3).saturating_sub(FIRST_BACKOFF));
     (FIRST_BACKOFF + spread.mul_f64(fastrand::f64())).min(longest)
 }

@@ -53,6 +53,11 @@ impl Lifetime {
         self.age(now) < self.usable_for
     }
 
+    /// How much longer the token may be handed out.
+    pub(crate) fn usable_for(&self, now: Now) -> Duration {
+        self.usable_for.saturating_sub(self.age(now))
+    }
+
     /// Whether apps will be content with the token; if not, one try to get a newer one is due first.
     pub(crate) fn is_comfortable(&self, now: Now) -> bool {
         self.age(now) < self.comfortable_for

@@ -364,7 +364,7 @@ impl Slot {
             now: now.monotonic,
             number,
             in_grace: now.monotonic < self.first_use + self.shared.grace,
-            has_token: self.usable().is_some(),
+            token_left: self.usable().map(|token| token.life.usable_for(now)),
             last_pause: last.map(|failed| failed.pause),
         }
     }

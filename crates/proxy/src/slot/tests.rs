@@ -32,6 +32,8 @@ struct Entra {
     latency: Duration,
     script: Mutex<VecDeque<Result<AccessToken, FetchError>>>,
     attempts: AtomicUsize,
+    /// Nobody answers.
+    down: AtomicBool,
 }
 
 impl TokenSource for Entra {
@@ -40,6 +42,9 @@ impl TokenSource for Entra {
             let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
             sleep(self.latency.min(timeout)).await;
             if self.latency > timeout {
+                return transport();
+            }
+            if self.down.load(Ordering::Relaxed) {
                 return transport();
             }
             let line = self.script.lock().unwrap().pop_front();
@@ -56,7 +61,12 @@ struct Stage {
 
 impl Stage {
     fn new(latency: Duration, script: Vec<Result<AccessToken, FetchError>>, grace: Duration) -> Self {
-        let entra = Arc::new(Entra { latency, script: Mutex::new(script.into()), attempts: AtomicUsize::new(0) });
+        let entra = Arc::new(Entra {
+            latency,
+            script: Mutex::new(script.into()),
+            attempts: AtomicUsize::new(0),
+            down: AtomicBool::new(false),
+        });
         let clock = Arc::new(TestClock { start: Instant::now(), wall_offset: AtomicI64::new(0) });
         let shared = Shared::new(Arc::clone(&entra) as _, Arc::clone(&clock) as _, grace);
         let tenant = TenantId::parse("contoso.com").unwrap();
@@ -251,6 +261,25 @@ async fn a_failed_refresh_keeps_the_token_and_backs_off() {
         sleep(Duration::from_secs(1)).await;
     }
     assert!((10..150).contains(&stage.attempts()), "{} attempts", stage.attempts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_ends_a_minute_before_the_expiry_is_felt_by_nobody() {
+    for _ in 0..10 {
+        let stage = Stage::scripted(vec![token(3600, 1)]);
+        stage.ask().await.unwrap();
+        let started = Instant::now();
+        stage.entra.down.store(true, Ordering::Relaxed);
+        while started.elapsed() < Duration::from_mins(59) {
+            stage.ask().await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        stage.entra.down.store(false, Ordering::Relaxed);
+        while started.elapsed() < Duration::from_secs(3700) {
+            stage.ask().await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
