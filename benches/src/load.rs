@@ -33,12 +33,6 @@ impl Run {
     pub(crate) fn percentile(&self, per_mille: usize) -> Duration {
         Duration::from_nanos(percentile(&self.latencies, per_mille))
     }
-
-    /// Answers per second.
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^52")]
-    pub(crate) fn throughput(&self) -> f64 {
-        self.latencies.len() as f64 / self.wall.as_secs_f64()
-    }
 }
 
 /// Connections to one server. All answers must have the same length.

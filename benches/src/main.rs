@@ -13,6 +13,7 @@ mod report;
 mod stage;
 mod start;
 mod statistics;
+mod wrk;
 
 use std::env;
 use std::process::ExitCode;
