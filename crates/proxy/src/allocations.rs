@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::AllocationInfo;
-use azwi_entra::{AccessToken, AuthorityHost, ClientId, LoopbackHttp, Secret, TenantId};
+use azwi_entra::{AuthorityHost, ClientId, LoopbackHttp, TenantId};
 use azwi_imds::Policy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -16,13 +16,12 @@ use crate::cache::TokenCache;
 use crate::clock::{Clock, SystemClock};
 use crate::concerns::Concerns;
 use crate::identities::{Given, Identities};
-use crate::key::Key;
+use crate::lookup::Entra;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::server;
 use crate::service::App;
 use crate::slot::Shared;
-use crate::source::{Attempt, Fetch, TokenSource};
 
 /// Hits that are counted; enough that what happens once a second weighs nothing.
 const HITS: u64 = 500;
@@ -30,24 +29,6 @@ const HITS: u64 = 500;
 const REQUEST: &[u8] =
     b"GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F HTTP/1.1\r\n\
     Host: 169.254.169.254\r\nMetadata: true\r\nUser-Agent: azsdk-python-identity/1.25.0\r\nAccept: */*\r\n\r\n";
-
-/// Hands out a token as long as a managed identity's.
-struct Entra;
-
-impl TokenSource for Entra {
-    fn fetch<'a>(&'a self, _: &'a Key, _: Attempt) -> Fetch<'a> {
-        Box::pin(async {
-            Ok(AccessToken {
-                secret: Secret::new("t".repeat(1600)),
-                expires_in: Duration::from_hours(24),
-                expires_on: 1_900_000_000,
-                ext_expires_in: 86_400,
-                not_before: 1_800_000_000,
-                refresh_in: None,
-            })
-        })
-    }
-}
 
 fn app() -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -1,7 +1,7 @@
 //! The sidecar: an app asks it for tokens as it would ask Azure's Instance Metadata Service.
 //!
-//! Wiring only; the program in `main.rs` runs it, and a library it is so that fuzzing reaches its parts. Exit codes: 0
-//! ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration, 70 internal.
+//! Wiring only; the program in `main.rs` runs it, and a library it is so that fuzzing and benchmarks reach its parts. Exit
+//! codes: 0 ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration, 70 internal.
 
 #[cfg(test)]
 mod allocations;
@@ -16,6 +16,7 @@ pub mod identity_map;
 mod key;
 mod lifetime;
 mod logging;
+pub mod lookup;
 mod metrics;
 mod passthrough;
 mod prewarm;
