@@ -19,6 +19,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::connections::{Connections, Guest, InTheWorks};
@@ -87,6 +88,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: impl F
         if let Some((stream, guest)) = accepted {
             let seat = guest.seat();
             seat.taken_by(&tokio::spawn(connection(stream, Arc::clone(&app), watcher.clone(), guest)));
+            // Whoever has come is heard before more are let in: of a burst, the first one starts the exchange for all.
+            yield_now().await;
         }
     }
     drop(listener);
