@@ -75,7 +75,8 @@ impl Lifetime {
 
     /// How long ago the token arrived.
     pub(crate) fn age(&self, now: Now) -> Duration {
-        let wall = Duration::from_secs(now.unix.saturating_sub(self.born.unix));
+        // Of whole seconds on the wall clock, the first has perhaps only just begun when the token comes.
+        let wall = Duration::from_secs(now.unix.saturating_sub(self.born.unix).saturating_sub(1));
         now.monotonic.saturating_duration_since(self.born.monotonic).max(wall)
     }
 }
@@ -146,6 +147,13 @@ mod tests {
     fn a_suspended_node_finds_its_token_expired() {
         let life = Lifetime::new(born(), HOUR, None);
         assert!(!life.is_usable(later(life.born, 7200, 5)));
+    }
+
+    #[test]
+    fn a_second_that_had_begun_when_the_token_came_does_not_count() {
+        let life = Lifetime::new(born(), Duration::from_secs(5), None);
+        // Born at the end of a second, four seconds ago.
+        assert!(life.is_usable(later(life.born, 5, 4)));
     }
 
     #[test]
