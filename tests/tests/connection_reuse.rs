@@ -127,6 +127,29 @@ fn an_authority_that_speaks_http_1_1_only_is_asked_in_parallel_too() -> Result<(
     Ok(())
 }
 
+#[test]
+fn idle_connections_that_swallow_everything_are_given_up_together() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let authority = Authority::new("ours")?;
+    let server = TlsServer::start(authority.certify(&["localhost"])?, &token_answer())?;
+    let relay = Relay::start(server.port())?;
+    let ca_file = directory.path().join("ca.crt");
+    std::fs::write(&ca_file, authority.pem())?;
+    let env = [
+        ("AZURE_AUTHORITY_HOST", format!("https://localhost:{}/", relay.port())),
+        ("SSL_CERT_FILE", ca_file.to_string_lossy().into_owned()),
+    ];
+    let proxy = alone(directory.path(), &env.each_ref().map(|(name, value)| (*name, value.as_str())), &[])?;
+    fetch(&proxy, DEMO, 5)?;
+    let before = relay.connections();
+    relay.black_hole();
+    // The first attempt finds out; the second one must not have to.
+    fetch(&proxy, SECOND, 1)?;
+    assert!((2..=5).contains(&before), "{before}");
+    assert_eq!(relay.connections(), before + 1);
+    Ok(())
+}
+
 fn proxy_log(mut proxy: Proxy) -> Result<String> {
     proxy.terminate()?;
     proxy.wait()?;

@@ -1,5 +1,9 @@
 //! Connections to one place, kept for the next exchange: a single one over HTTP/2, as many as needed over HTTP/1.1.
 //!
+//! This is less than reqwest can, and we would rather use that. But its pool learns that a server speaks HTTP/2 only from
+//! the connection itself: twenty exchanges at a cold start opened twenty connections, with a TLS handshake each, and the
+//! sidecar with a token took more than the 5 MiB it may.
+//!
 //! What the server speaks shows in its first answer to a connection. Until then there is one attempt to connect at a
 //! time, and all exchanges wait for it, so that a cold start with twenty resources does not open twenty connections.
 
@@ -175,7 +179,8 @@ async fn speak(Dialed { stream, is_http2 }: Dialed) -> Result<Sender, BoxError> 
     }
 }
 
-/// The use of a connection for one exchange. If that does not end with an answer, the connection is not used again.
+/// The use of a connection for one exchange. If that does not end with an answer, the connection is not used again, and
+/// those that lie idle are not either: what struck one may have struck all.
 struct Lease<'a> {
     connections: &'a Connections,
     settings: Settings,
@@ -209,8 +214,11 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        let Some(Sender::Http2(suspect)) = &self.sender else { return };
+        let Some(suspect) = &self.sender else { return };
         let mut kept = self.connections.kept();
-        kept.http2.take_if(|sender| Arc::ptr_eq(sender, suspect));
+        kept.http1.clear();
+        if let Sender::Http2(suspect) = suspect {
+            kept.http2.take_if(|sender| Arc::ptr_eq(sender, suspect));
+        }
     }
 }

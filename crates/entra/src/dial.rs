@@ -1,6 +1,4 @@
-//! One connection: TCP, through an HTTP proxy where the environment names one, then TLS.
-//!
-//! `HTTPS_PROXY` and `NO_PROXY` count for `https` only: `http` is an emulator on loopback.
+//! One connection: TCP, through an HTTP proxy where there is one on the way, then TLS.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -22,8 +20,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
+use crate::https_proxy::HttpsProxy;
+
 /// TCP, proxy and TLS together; a healthy Entra needs a tenth of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long what was sent may go unacknowledged: a firewall that has forgotten a kept connection says nothing. Short
+/// enough that the attempt which finds out has time for a new connection.
+const USER_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 as ALPN names it (RFC 9113 §3.2).
 pub(crate) const HTTP2: &[u8] = b"h2";
 /// HTTP/1.1, likewise.
@@ -47,17 +50,13 @@ pub(crate) struct Dialed {
 pub(crate) struct Dialer {
     server_name: Option<String>,
     tcp: HttpConnector,
-    proxies: Matcher,
+    proxy: HttpsProxy,
 }
 
 impl Dialer {
     /// Servers must prove to be `server_name`, or else the host that is dialed.
-    pub(crate) fn new(server_name: Option<String>) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        Self { server_name, tcp, proxies: Matcher::from_env() }
+    pub(crate) fn new(server_name: Option<String>, proxy: HttpsProxy) -> Self {
+        Self { server_name, tcp: connector(), proxy }
     }
 
     /// Connects to the host and port of `to`; `tls` is `None` for plain HTTP.
@@ -69,7 +68,7 @@ impl Dialer {
         let Some(tls) = tls else {
             return Ok(Dialed { stream: self.tcp(to).await?, is_http2: false });
         };
-        let stream = match self.proxies.intercept(to) {
+        let stream = match self.proxy.on_the_way(to) {
             Some(proxy) => self.tunnel(&proxy, to, tls).await?,
             None => self.tcp(to).await?,
         };
@@ -103,6 +102,15 @@ impl Dialer {
     }
 }
 
+fn connector() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    tcp
+}
+
 async fn handshake(stream: Box<dyn Stream>, server_name: &str, tls: Arc<ClientConfig>) -> Result<Dialed, BoxError> {
     let name = ServerName::try_from(server_name.to_owned())?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
@@ -115,24 +123,18 @@ fn host(uri: &Uri) -> &str {
     uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether `HTTPS_PROXY` may hold this: what is no URL of a proxy would be ignored without a word.
-pub fn is_proxy_url(value: &str) -> bool {
-    let proxies = Matcher::builder().https(value).build();
-    let proxy = proxies.intercept(&Uri::from_static("https://login.microsoftonline.com"));
-    proxy.is_some_and(|proxy| [Some("http"), Some("https")].contains(&proxy.uri().scheme_str()))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::is_proxy_url;
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
 
-    #[test]
-    fn a_proxy_is_an_http_url_and_nothing_else() {
-        for good in ["http://proxy.example:3128", "https://user:secret@proxy.example", "proxy.example:3128"] {
-            assert!(is_proxy_url(good), "{good}");
-        }
-        for bad in ["", "http://user:hunter2@:::", "socks5://proxy.example", "ftp://proxy.example"] {
-            assert!(!is_proxy_url(bad), "{bad}");
-        }
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_acknowledges_ends_in_time_for_another_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to: Uri = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let stream = connector().call(to).await.unwrap().into_inner();
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 }

@@ -15,6 +15,7 @@ use url::Url;
 use crate::connections::{Answer, Connections};
 use crate::dial::{Dialer, HTTP1, HTTP2};
 use crate::form_post::FormPost;
+use crate::https_proxy::HttpsProxy;
 use crate::refusal::retry_after;
 use crate::tls::Tls;
 use crate::{
@@ -53,10 +54,15 @@ pub struct Exchanger {
 
 impl Exchanger {
     /// Will connect to `authority`, or to the token proxy in its place, at the first exchange, and read `roots` then.
-    /// `HTTPS_PROXY` and `NO_PROXY` are honoured. Entra is asked over HTTP/2 where it offers that; the token proxy over
+    /// Entra is asked over HTTP/2 where it offers that; the token proxy over
     /// HTTP/1.1, since it may be asked for under one name in TLS and under another in HTTP, which over HTTP/2 servers
     /// refuse as misdirected (RFC 9110 §15.5.20).
-    pub fn new(authority: AuthorityHost, token_proxy: Option<TokenProxy>, roots: TrustRoots) -> Self {
+    pub fn new(
+        authority: AuthorityHost,
+        token_proxy: Option<TokenProxy>,
+        roots: TrustRoots,
+        proxy: HttpsProxy,
+    ) -> Self {
         let server_name = token_proxy.as_ref().and_then(TokenProxy::server_name).map(str::to_owned);
         let protocols: &[_] = if token_proxy.is_some() { &[HTTP1] } else { &[HTTP2, HTTP1] };
         let trust_settings = match roots {
@@ -64,7 +70,7 @@ impl Exchanger {
             TrustRoots::Only(_) => "AZURE_KUBERNETES_CA_DATA holds the only trusted certificate authorities",
             TrustRoots::File(_) => "AZURE_KUBERNETES_CA_FILE names the only trusted certificate authorities",
         };
-        let connections = Connections::new(Dialer::new(server_name), Tls::new(roots, protocols));
+        let connections = Connections::new(Dialer::new(server_name, proxy), Tls::new(roots, protocols));
         Self { connections, authority, token_proxy, trust_settings }
     }
 

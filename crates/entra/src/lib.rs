@@ -10,6 +10,7 @@ mod connections;
 mod dial;
 mod exchange;
 mod form_post;
+mod https_proxy;
 mod identity;
 mod refusal;
 mod scope;
@@ -22,8 +23,8 @@ mod trust;
 
 pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
 pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
-pub use dial::is_proxy_url;
 pub use exchange::{ExchangeError, Exchanger};
+pub use https_proxy::{HttpsProxy, NotAProxy};
 pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
 pub use scope::{Resource, ResourceError, Scope};

@@ -24,6 +24,9 @@ pub(crate) enum TlsError {
     /// It is there, with something else in it.
     #[error("{} {source}", path.display())]
     Roots { path: PathBuf, source: TrustError },
+    /// `SSL_CERT_FILE` was good at the start.
+    #[error("SSL_CERT_FILE: {0}")]
+    System(TrustError),
     /// rustls does not want to.
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
@@ -68,7 +71,7 @@ impl Tls {
             return Ok(Arc::clone(&known.config));
         }
         let roots = match &self.roots {
-            TrustRoots::System(system, more) => system.load(more.as_ref()),
+            TrustRoots::System(system, more) => system.load(more.as_ref()).map_err(TlsError::System)?,
             TrustRoots::Only(bundle) => bundle.roots().clone(),
             TrustRoots::File(path) => parse(path, &pem)?,
         };

@@ -14,8 +14,8 @@ use thiserror::Error;
 /// What should hold certificates does not.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TrustError {
-    /// No `BEGIN CERTIFICATE` in it.
-    #[error("holds no PEM certificate")]
+    /// No `BEGIN CERTIFICATE` in it, or none that can be used.
+    #[error("holds no PEM certificate of use")]
     NoCertificate,
     /// PEM, but not of a certificate authority.
     #[error("holds a certificate that cannot be used for TLS")]
@@ -40,6 +40,16 @@ impl CaBundle {
         if roots.is_empty() { Err(TrustError::NoCertificate) } else { Ok(Self(roots)) }
     }
 
+    /// Reads what can be used of a bundle: those of distributions hold the odd certificate that nobody can use.
+    ///
+    /// # Errors
+    /// [`TrustError::NoCertificate`] if that is nothing.
+    pub fn from_pem_of_a_system(pem: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
+        if roots.is_empty() { Err(TrustError::NoCertificate) } else { Ok(Self(roots)) }
+    }
+
     pub(crate) fn roots(&self) -> &RootCertStore {
         &self.0
     }
@@ -56,7 +66,10 @@ pub struct SystemRoots {
 
 impl SystemRoots {
     /// Reads the roots, and adds `more`; an image without any gets Mozilla's as built in.
-    pub(crate) fn load(&self, more: Option<&CaBundle>) -> RootCertStore {
+    ///
+    /// # Errors
+    /// [`TrustError::NoCertificate`] if there is nothing of use in the file that is named.
+    pub(crate) fn load(&self, more: Option<&CaBundle>) -> Result<RootCertStore, TrustError> {
         let mut roots = RootCertStore::empty();
         if self.file.is_none() && self.directories.is_empty() {
             add_usual_places(&mut roots);
@@ -64,10 +77,13 @@ impl SystemRoots {
             add(&mut roots, self.file.as_deref(), &self.directories);
         }
         if roots.is_empty() {
+            if self.file.is_some() {
+                return Err(TrustError::NoCertificate);
+            }
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         roots.extend(more.into_iter().flat_map(|bundle| bundle.0.roots.iter().cloned()));
-        roots
+        Ok(roots)
     }
 }
 
@@ -107,10 +123,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_always_roots() {
+    fn a_system_without_roots_gets_those_that_are_built_in() {
         let nowhere = SystemRoots { file: None, directories: vec![PathBuf::from("/nonesuch")] };
-        assert_eq!(nowhere.load(None).len(), webpki_roots::TLS_SERVER_ROOTS.len());
-        assert!(!SystemRoots::default().load(None).is_empty());
+        assert_eq!(nowhere.load(None).unwrap().len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        assert!(!SystemRoots::default().load(None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn nobody_is_trusted_in_place_of_a_file_that_is_gone() {
+        let gone = SystemRoots { file: Some(PathBuf::from("/nonesuch")), directories: Vec::new() };
+        assert_eq!(gone.load(None).unwrap_err(), TrustError::NoCertificate);
+    }
+
+    #[test]
+    fn of_a_systems_bundle_what_can_be_used_counts() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let good = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let odd = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        assert_eq!(CaBundle::from_pem_of_a_system(format!("{odd}{good}").as_bytes()).unwrap().roots().len(), 1);
+        assert_eq!(CaBundle::from_pem_of_a_system(odd.as_bytes()).unwrap_err(), TrustError::NoCertificate);
     }
 
     #[test]

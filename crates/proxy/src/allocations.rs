@@ -18,6 +18,7 @@ use crate::concerns::Concerns;
 use crate::identities::{Given, Identities};
 use crate::lookup::Entra;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::readiness::Readiness;
 use crate::server;
 use crate::service::App;
@@ -41,6 +42,7 @@ fn app() -> App {
         tokens: Some(TokenCache::new(Shared::new(Arc::new(Entra), Arc::clone(&clock), Duration::ZERO))),
         readiness: Readiness::new(true, None),
         passthrough: None,
+        refusals: Pace::default(),
         concerns: Arc::new(Concerns::new(&authority, None)),
         metrics: Some(Arc::new(Metrics::new(0))),
         clock,

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use azwi_conventions::{DEFAULT_AUTHORITY_HOST, DEFAULT_PROXY_PORT, METADATA_IP, METADATA_PORT, env};
 use azwi_entra::{
-    AssertionFile, AuthorityHost, CaBundle, ClientId, LoopbackHttp, Resource, SystemRoots, TenantId, TokenProxy,
-    TrustRoots,
+    AssertionFile, AuthorityHost, CaBundle, ClientId, HttpsProxy, LoopbackHttp, Resource, SystemRoots, TenantId,
+    TokenProxy, TrustRoots,
 };
 use azwi_imds::MetadataHeader;
 use clap::Parser;
@@ -162,6 +162,8 @@ pub(crate) struct Config {
     pub token_proxy: Option<TokenProxy>,
     /// Who vouches for Entra, or for the token proxy.
     pub roots: TrustRoots,
+    /// The way to either.
+    pub proxy: HttpsProxy,
     /// What it must leave possible; absent: there is none.
     pub sandbox: Option<Needs>,
 }
@@ -218,7 +220,7 @@ impl Args {
             Some(value) => values.flag("--propagation-grace", Some(value), grace),
             None => values.env(env::AZWI_PROPAGATION_GRACE, grace),
         };
-        let allowed = values.flag("--allowed-client-ids", self.allowed_client_ids.as_deref(), client_ids);
+        let allowed = values.strict_flag("--allowed-client-ids", self.allowed_client_ids.as_deref(), client_ids);
         let map = match self.identity_map.as_deref() {
             Some(value) => values.flag("--identity-map", Some(value), |v| identity_map(v, surroundings)),
             None => values.env(env::AZWI_IDENTITY_MAP, |v| identity_map(v, surroundings)),
@@ -235,7 +237,7 @@ impl Args {
         let system = values.system_roots();
         let IdentityBinding { token_proxy, roots } = values.identity_binding(ca_bundle.is_some());
         let roots = roots.unwrap_or(TrustRoots::System(system, ca_bundle));
-        values.check_proxy();
+        let proxy = values.https_proxy();
         Some(Config {
             port,
             log_level,
@@ -250,6 +252,7 @@ impl Args {
             metrics,
             token_proxy,
             roots,
+            proxy: proxy?,
         })
     }
 }
@@ -262,8 +265,17 @@ struct Values<'a, S> {
 
 impl<S: Surroundings> Values<'_, S> {
     fn flag<T>(&mut self, name: &str, value: Option<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let value = value.filter(|value| !value.is_empty())?;
-        parse(value).map_err(|why| self.problems.push(format!("{name}: {why}"))).ok()
+        self.strict_flag(name, value.filter(|value| !value.is_empty()), parse)
+    }
+
+    /// One of which an empty value is not the same as none.
+    fn strict_flag<T>(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(value?).map_err(|why| self.problems.push(format!("{name}: {why}"))).ok()
     }
 
     fn env<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
@@ -274,15 +286,20 @@ impl<S: Surroundings> Values<'_, S> {
     /// OpenSSL's variables. The file is looked into now, so that a mistake is told at once, and read at the first use.
     fn system_roots(&mut self) -> SystemRoots {
         let surroundings = self.surroundings;
-        let file = self.env("SSL_CERT_FILE", |value| ca_bundle(value, surroundings).map(|_| PathBuf::from(value)));
+        let file = self.env("SSL_CERT_FILE", |value| system_bundle(value, surroundings));
         let directories = self.env("SSL_CERT_DIR", |value| directories(value, surroundings)).unwrap_or_default();
         SystemRoots { file, directories }
     }
 
-    /// Variables that a library reads for itself, and ignores without a word when they make no sense.
-    fn check_proxy(&mut self) {
-        for name in ["HTTPS_PROXY", "https_proxy"] {
-            self.env(name, proxy_url);
+    /// In upper case as all else, or in lower case as curl has it. The URL may hold a password, so it is not repeated.
+    fn https_proxy(&mut self) -> Option<HttpsProxy> {
+        let except = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| self.env(name, |value| Ok(value.to_owned())));
+        let is_set = |name: &&str| self.surroundings.env(name).is_some_and(|value| !value.is_empty());
+        match ["HTTPS_PROXY", "https_proxy"].into_iter().find(is_set) {
+            Some(name) => {
+                self.env(name, |url| HttpsProxy::new(Some(url), except.as_deref()).map_err(|e| e.to_string()))
+            }
+            None => Some(HttpsProxy::default()),
         }
     }
 
@@ -373,8 +390,16 @@ fn assertion_file(value: &str, surroundings: &impl Surroundings) -> Result<Asser
 }
 
 fn ca_bundle(value: &str, surroundings: &impl Surroundings) -> Result<CaBundle, String> {
-    let pem = surroundings.read(Path::new(value)).map_err(|error| format!("{value} cannot be read: {error}"))?;
-    CaBundle::from_pem(&pem).map_err(|error| format!("{value} {error}"))
+    CaBundle::from_pem(&read(value, surroundings)?).map_err(|error| format!("{value} {error}"))
+}
+
+fn system_bundle(value: &str, surroundings: &impl Surroundings) -> Result<PathBuf, String> {
+    CaBundle::from_pem_of_a_system(&read(value, surroundings)?).map_err(|error| format!("{value} {error}"))?;
+    Ok(PathBuf::from(value))
+}
+
+fn read(path: &str, surroundings: &impl Surroundings) -> Result<Vec<u8>, String> {
+    surroundings.read(Path::new(path)).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
 fn log_level(value: &str) -> Result<LevelFilter, String> {
@@ -390,7 +415,11 @@ fn client_id(value: &str) -> Result<ClientId, String> {
     ClientId::parse(value).map_err(|error| error.to_string())
 }
 
+/// A list that came out empty is a mistake: taken for none, it would allow everybody.
 fn client_ids(value: &str) -> Result<HashSet<ClientId>, String> {
+    if value.is_empty() {
+        return Err("empty; leave the flag out to allow any client id".to_owned());
+    }
     Ok(list(value, client_id)?.into_iter().collect())
 }
 
@@ -419,16 +448,11 @@ fn directories(value: &str, surroundings: &impl Surroundings) -> Result<Vec<Path
     }
 }
 
-/// The value may hold a password, so it is not repeated.
-fn proxy_url(value: &str) -> Result<(), String> {
-    if azwi_entra::is_proxy_url(value) { Ok(()) } else { Err("not a URL such as http://proxy.example:3128".to_owned()) }
-}
-
 fn identity_map(value: &str, surroundings: &impl Surroundings) -> Result<IdentityMap, String> {
     if value.trim_start().starts_with('{') {
         return IdentityMap::from_json(value);
     }
-    let json = surroundings.read(Path::new(value)).map_err(|error| format!("{value} cannot be read: {error}"))?;
+    let json = read(value, surroundings)?;
     IdentityMap::from_json(&String::from_utf8_lossy(&json)).map_err(|error| format!("{value}: {error}"))
 }
 
@@ -508,6 +532,21 @@ mod tests {
     fn an_empty_log_level_is_info_and_all_is_everything() {
         assert_eq!(config(&["--log-level="], &[]).log_level, LevelFilter::INFO);
         assert_eq!(config(&["--log-level=all"], &[]).log_level, LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn an_empty_list_of_allowed_clients_does_not_pass_for_no_list() {
+        assert!(command(&["--allowed-client-ids="], &[]).unwrap_err()[0].contains("leave the flag out"));
+    }
+
+    #[test]
+    fn an_empty_variable_does_not_hide_the_one_in_lower_case() {
+        let way = |env| config(&[], env).proxy.to_string();
+        assert_eq!(way(&[("HTTPS_PROXY", ""), ("https_proxy", "http://a.example:1")]), "http://a.example:1/");
+        assert_eq!(
+            way(&[("HTTPS_PROXY", "http://b.example:2"), ("https_proxy", "http://a.example:1")]),
+            "http://b.example:2/"
+        );
     }
 
     #[test]

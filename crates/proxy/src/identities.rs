@@ -50,6 +50,8 @@ pub(crate) struct Given {
 pub(crate) struct Identities {
     tenant: Option<TenantId>,
     default: Option<Arc<Identity>>,
+    /// The pod was given more than one, and none of them is the default.
+    several: bool,
     allowed: Option<HashSet<ClientId>>,
     map: IdentityMap,
     unmapped: Unmapped,
@@ -59,17 +61,18 @@ pub(crate) struct Identities {
 impl Identities {
     /// Of what the pod was given.
     pub(crate) fn new(Given { tenant, default, allowed, map, unmapped }: Given) -> Self {
-        // As IMDS does for a machine with exactly one identity.
-        let only = allowed.as_ref().filter(|allowed| allowed.len() == 1).and_then(|allowed| allowed.iter().next());
-        let default = default.or_else(|| only.cloned());
         let unmapped = unmapped.unwrap_or(if map.is_some() { Unmapped::Reject } else { Unmapped::Default });
         let map = map.unwrap_or_default();
+        let mut named: HashSet<_> = allowed.iter().flatten().chain(map.clients()).cloned().collect();
+        let several = named.len() > 1;
+        // As IMDS does for a machine with exactly one identity.
+        let default = default.or_else(|| named.drain().next().filter(|_| !several));
         let tenant_of = |client: &ClientId| map.entry_of(client).and_then(|mapped| mapped.tenant.clone());
         let default = default.and_then(|client| {
             let tenant = tenant_of(&client).or_else(|| tenant.clone())?;
             Some(Arc::new(Identity { tenant, client }))
         });
-        Self { tenant, default, allowed, map, unmapped, warned: AtomicBool::new(false) }
+        Self { tenant, default, several, allowed, map, unmapped, warned: AtomicBool::new(false) }
     }
 
     /// The tenant tokens are asked from.
@@ -93,10 +96,9 @@ impl Identities {
         if self.tenant.is_none() && self.default.is_none() {
             return Err(Unresolved::Misconfigured("AZURE_TENANT_ID is not set"));
         }
-        let several = self.allowed.as_ref().is_some_and(|allowed| allowed.len() > 1);
         match &self.default {
             Some(identity) => Ok(Arc::clone(identity)),
-            None if several => Err(Rejection::MultipleIdentities.into()),
+            None if self.several => Err(Rejection::MultipleIdentities.into()),
             None => Err(Unresolved::Misconfigured("AZURE_CLIENT_ID is not set and the request has no client_id")),
         }
     }
@@ -192,6 +194,15 @@ mod tests {
     #[test]
     fn the_only_allowed_identity_is_the_default() {
         assert_eq!(resolved(&identities(None, Some(&[B])), None), B);
+    }
+
+    #[test]
+    fn identities_of_the_map_count_among_those_the_pod_was_given() {
+        let map = |json: &str| Some(IdentityMap::from_json(json).unwrap());
+        let one = Identities::new(Given { map: map(&format!(r#"{{"x":"{A}","y":"{A}"}}"#)), ..given() });
+        assert_eq!(resolved(&one, None), A);
+        let two = Identities::new(Given { map: map(&format!(r#"{{"x":"{A}","y":"{B}"}}"#)), ..given() });
+        assert_eq!(resolved(&two, None), Rejection::MultipleIdentities.to_string());
     }
 
     #[test]

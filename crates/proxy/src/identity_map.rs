@@ -4,9 +4,11 @@
 //! values are client ids, or objects with a `client_id` and the `tenant_id` it lives in.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use azwi_entra::{ClientId, IdentityError, TenantId};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 /// A client id and, if it is not the pod's, its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,34 @@ pub struct IdentityMap {
 #[serde(untagged, deny_unknown_fields)]
 enum Value {
     Client(String),
-    ClientInTenant { client_id: String, tenant_id: String },
+    ClientInTenant { client_id: String, tenant_id: Option<String> },
+}
+
+/// As they stand in the text: of two with the same id, neither is lost without a word.
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
+    }
 }
 
 impl IdentityMap {
@@ -38,7 +67,7 @@ impl IdentityMap {
     /// # Errors
     /// What is wrong with which entry.
     pub fn from_json(json: &str) -> Result<Self, String> {
-        let entries: HashMap<String, Value> = serde_json::from_str(json)
+        let Entries(entries) = serde_json::from_str(json)
             .map_err(|error| format!("not a JSON object of object ids or resource ids to client ids: {error}"))?;
         let mut map = Self::default();
         for (id, value) in entries {
@@ -54,7 +83,7 @@ impl IdentityMap {
             return Err(format!("{} is in another tenant according to another entry", mapped.client));
         }
         if self.by_id.insert(id.to_ascii_lowercase(), mapped).is_some() {
-            return Err("there twice, but for its case".to_owned());
+            return Err("there twice; upper and lower case count as the same".to_owned());
         }
         Ok(())
     }
@@ -62,6 +91,11 @@ impl IdentityMap {
     /// What an object id or resource id stands for.
     pub fn get(&self, id: &str) -> Option<&Mapped> {
         self.by_id.get(&id.to_ascii_lowercase())
+    }
+
+    /// All client ids that something stands for, each once.
+    pub fn clients(&self) -> impl Iterator<Item = &ClientId> {
+        self.by_client.keys()
     }
 
     /// The entry of a client id, whatever it is mapped from.
@@ -73,7 +107,7 @@ impl IdentityMap {
 fn mapped(value: Value) -> Result<Mapped, IdentityError> {
     let (client, tenant) = match value {
         Value::Client(client) => (client, None),
-        Value::ClientInTenant { client_id, tenant_id } => (client_id, Some(tenant_id)),
+        Value::ClientInTenant { client_id, tenant_id } => (client_id, tenant_id),
     };
     let tenant = tenant.map(|tenant| TenantId::parse(&tenant)).transpose()?;
     Ok(Mapped { client: ClientId::parse(&client)?, tenant })
@@ -122,7 +156,12 @@ mod tests {
                 "in another tenant",
             ),
             ("[]", "not a JSON object"),
-            (r#"{"one":{"client_id":"x"}}"#, "not a JSON object"),
+            (r#"{"one":{"tenant_id":"contoso.com"}}"#, "not a JSON object"),
+            (r#"{"one":{"client_id":"x"}}"#, r#""one": "x" is not a GUID"#),
+            (
+                r#"{"a":"aaaaaaaa-0000-4000-8000-000000000000","a":"bbbbbbbb-0000-4000-8000-000000000000"}"#,
+                "there twice",
+            ),
             ("{", "not a JSON object"),
         ] {
             let error = map(json).unwrap_err();

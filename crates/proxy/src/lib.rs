@@ -18,6 +18,7 @@ mod lifetime;
 mod logging;
 pub mod lookup;
 mod metrics;
+mod pace;
 mod passthrough;
 mod prewarm;
 mod probe;
@@ -46,6 +47,7 @@ use crate::concerns::Concerns;
 use crate::config::{Args, Command, Config, Surroundings};
 use crate::identities::Identities;
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::passthrough::Passthrough;
 use crate::readiness::Readiness;
 use crate::service::App;
@@ -194,7 +196,7 @@ fn app(config: Config) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = config.metrics.map(|_| Arc::new(Metrics::new(clock.now().unix)));
     let concerns = Arc::new(Concerns::new(&config.authority, config.token_proxy.as_ref()));
-    let exchanger = Exchanger::new(config.authority, config.token_proxy, config.roots);
+    let exchanger = Exchanger::new(config.authority, config.token_proxy, config.roots, config.proxy);
     let tokens = config.assertion.clone().map(|assertion| {
         let source = Arc::new(Federation::new(exchanger, assertion, Arc::clone(&concerns), metrics.clone()));
         TokenCache::new(Shared::new(source, Arc::clone(&clock), config.grace))
@@ -204,6 +206,7 @@ fn app(config: Config) -> App {
         readiness: Readiness::new(config.given.tenant.is_some(), config.assertion),
         identities: Identities::new(config.given),
         passthrough: config.passthrough.map(Passthrough::new),
+        refusals: Pace::default(),
         tokens,
         concerns,
         metrics,

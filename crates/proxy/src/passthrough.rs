@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::connections::InTheWorks;
+use crate::pace::Pace;
 
 /// Requests on their way at once. Bounds what a flood can open, and a loop if the redirect sends us back to ourselves.
 const MAX_REQUESTS: usize = 32;
@@ -76,12 +77,13 @@ impl Body for Streamed {
 pub(crate) struct Passthrough {
     upstream: SocketAddrV4,
     room: Arc<Semaphore>,
+    failures: Arc<Pace>,
 }
 
 impl Passthrough {
     /// To the service at `upstream`.
     pub(crate) fn new(upstream: SocketAddrV4) -> Self {
-        Self { upstream, room: Arc::new(Semaphore::new(MAX_REQUESTS)) }
+        Self { upstream, room: Arc::new(Semaphore::new(MAX_REQUESTS)), failures: Arc::default() }
     }
 
     /// Asks for `path` in its canonical spelling, with the query, headers and body of `request`.
@@ -93,14 +95,17 @@ impl Passthrough {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { upstream, room } = self;
+        let Self { upstream, room, failures } = self;
         let permit = room.try_acquire_owned().map_err(|_| crowded())?;
         if request.body().size_hint().lower() > MAX_REQUEST as u64 {
             return Err(too_large());
         }
         let answer = timeout(TOTAL_TIMEOUT, exchange(upstream, request, path, permit)).await;
         answer.unwrap_or_else(|_| Err("no answer in time".into())).map_err(|error| {
-            tracing::warn!(%upstream, path, %error, "the real metadata service cannot be asked");
+            if failures.admits() {
+                tracing::warn!(%upstream, %error, "the real metadata service cannot be asked");
+            }
+            tracing::debug!(%upstream, path, %error, "request not passed through");
             unavailable(error.as_ref())
         })
     }

@@ -26,6 +26,7 @@ use crate::concerns::Concerns;
 use crate::failure::{self, misconfigured};
 use crate::identities::{Identities, Unresolved};
 use crate::metrics::{Metrics, Requests};
+use crate::pace::Pace;
 use crate::passthrough::{self, Passthrough, Streamed};
 use crate::readiness::{self, Readiness};
 use crate::slot::{Demand, Slot};
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub readiness: Readiness,
     /// The real metadata service, if apps may reach it.
     pub passthrough: Option<Passthrough>,
+    /// Refusals before anybody is asked.
+    pub refusals: Pace,
     /// What is worth a warning.
     pub concerns: Arc<Concerns>,
     /// What is counted, if anybody wants to know.
@@ -165,7 +168,9 @@ impl App {
     }
 
     fn refuse(&self, failure: &Failure) -> Answer {
-        tracing::error!(description = failure.description, "token refused");
+        if self.refusals.admits() {
+            tracing::error!(description = failure.description, "token refused");
+        }
         self.count(|requests| &requests.misconfigured);
         full(failure.response())
     }

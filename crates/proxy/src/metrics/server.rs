@@ -25,6 +25,8 @@ use crate::service::App;
 const MAX_CONNECTIONS: usize = 8;
 /// From the connection to the end of the answer. Prometheus itself gives up after ten seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// From the connection to the end of the head: whoever says nothing shall not keep others away.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between connections: twenty answers a second take next to nothing from the apps.
 const PACE: Duration = Duration::from_millis(50);
 /// Longest request head, in bytes.
@@ -49,7 +51,7 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, app: Arc
 async fn connection(stream: TcpStream, metrics: Arc<Metrics>, app: Arc<App>, _permit: OwnedSemaphorePermit) {
     let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(&request, &metrics, &app))));
     let mut http = http1::Builder::new();
-    http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(TIMEOUT).max_buf_size(MAX_HEAD);
+    http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
     let result = timeout(TIMEOUT, http.serve_connection(TokioIo::new(stream), service)).await;
     if !matches!(result, Ok(Ok(()))) {
         tracing::debug!("a connection for metrics ended early");
