@@ -13,7 +13,8 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 use azwi_tests::process::Process;
 use azwi_tests::proxy::Proxy;
-use azwi_tests::stage::{DEMO, RESOURCE, SUBJECT, Stage};
+use azwi_tests::stage::{DEMO, RESOURCE, SUBJECT, Stage, alone};
+use azwi_tests::tls_server::{Authority, TlsServer, token_answer};
 use caps::CapSet;
 use landlock::{AccessFs, Ruleset, RulesetAttr as _, RulesetStatus};
 use nix::sys::prctl::set_no_new_privs;
@@ -143,32 +144,86 @@ fn a_file_that_was_not_foreseen_cannot_be_read() -> Result<()> {
     Ok(())
 }
 
-/// The volume of a projected token, as a kubelet fills it: `token` → `..data/token`, `..data` → a directory that each
-/// rotation replaces.
-fn project(volume: &Path, timestamp: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    fs::create_dir(volume.join(timestamp))?;
-    write(&volume.join(timestamp).join("token"))?;
+/// Fills a projected volume as a kubelet does: each rotation puts all `files`, by their path in the volume, into a new
+/// directory, to which `..data` then leads in place of the old one. Only the first part of a path is a link of its own.
+fn project(volume: &Path, timestamp: &str, files: &[(&str, String)]) -> Result<()> {
+    let payload = volume.join(timestamp);
+    for (path, content) in files {
+        let file = payload.join(path);
+        fs::create_dir_all(file.parent().context("no directory")?)?;
+        fs::write(file, content)?;
+    }
     symlink(timestamp, volume.join("..data_tmp"))?;
     let before = fs::read_link(volume.join("..data"));
     fs::rename(volume.join("..data_tmp"), volume.join("..data"))?;
-    match before {
-        Ok(before) => Ok(fs::remove_dir_all(volume.join(before))?),
-        Err(_) => Ok(symlink("..data/token", volume.join("token"))?),
+    if let Ok(before) = before {
+        return Ok(fs::remove_dir_all(volume.join(before))?);
     }
+    for entry in fs::read_dir(payload)? {
+        let name = entry?.file_name();
+        symlink(Path::new("..data").join(&name), volume.join(name))?;
+    }
+    Ok(())
+}
+
+/// A sidecar whose token is at `path` in its volume, through two rotations.
+fn reads_what_is_rotated(path: &str) -> Result<()> {
+    let volume = tempfile::tempdir()?;
+    project(volume.path(), "..2026_11_22_10", &[(path, "stale".to_owned())])?;
+    let token_file = volume.path().join(path).to_string_lossy().into_owned();
+    let stage = Stage::with(&[("AZURE_FEDERATED_TOKEN_FILE", &token_file)], &[])?;
+    assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 503);
+    for timestamp in ["..2026_11_22_11", "..2026_11_22_12"] {
+        project(volume.path(), timestamp, &[(path, stage.entra.token(SUBJECT)?)])?;
+        assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.body, "ok");
+    }
+    assert_eq!(stage.token()?.status, 200);
+    Ok(())
 }
 
 #[test]
 fn a_token_that_a_kubelet_rotates_goes_on_being_read() -> Result<()> {
-    let volume = tempfile::tempdir()?;
-    project(volume.path(), "..2026_11_22_10", |file| Ok(fs::write(file, "stale")?))?;
-    let token_file = volume.path().join("token").to_string_lossy().into_owned();
-    let stage = Stage::with(&[("AZURE_FEDERATED_TOKEN_FILE", &token_file)], &[])?;
-    assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.status, 503);
+    reads_what_is_rotated("token")
+}
+
+/// Where the webhook of azure-workload-identity has it in the volume.
+#[test]
+fn a_token_in_a_directory_that_a_kubelet_replaces_goes_on_being_read() -> Result<()> {
+    reads_what_is_rotated("token/azure-identity-token")
+}
+
+/// Where an identity binding of AKS has it in the volume, by azure-workload-identity's webhook.
+#[test]
+fn a_certificate_authority_in_a_directory_that_a_kubelet_replaces_goes_on_being_read() -> Result<()> {
+    let (directory, volume) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let rotate = |timestamp, authority: &Authority| {
+        project(volume.path(), timestamp, &[("ca-cert/ca.crt", authority.pem().to_owned())])
+    };
+    let mut authority = Authority::new("first")?;
+    rotate("..2026_11_22_10", &authority)?;
+    let server = TlsServer::start(authority.certify(&["localhost"])?, &token_answer())?;
+    let url = format!("https://localhost:{}/", server.port());
+    let ca_file = volume.path().join("ca-cert/ca.crt").to_string_lossy().into_owned();
+    let env = [("AZURE_KUBERNETES_TOKEN_PROXY", url.as_str()), ("AZURE_KUBERNETES_CA_FILE", &ca_file)];
+    let proxy = alone(directory.path(), &env, &[])?;
     for timestamp in ["..2026_11_22_11", "..2026_11_22_12"] {
-        project(volume.path(), timestamp, |file| stage.entra.write_token(file, SUBJECT))?;
-        assert_eq!(stage.proxy.ask("GET", "/readyz", &[])?.body, "ok");
+        authority = Authority::new(timestamp)?;
+        server.replace_certificate(authority.certify(&["localhost"])?);
+        rotate(timestamp, &authority)?;
+        let response = proxy.token(&format!("resource=https://{}.example", timestamp.trim_start_matches('.')))?;
+        assert_eq!(response.status, 200, "{timestamp}: {}", response.body);
     }
-    assert_eq!(stage.token()?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn a_token_whose_first_directory_is_not_there_yet_does_not_open_the_whole_file_system() -> Result<()> {
+    let proxy = Proxy::start(&[("AZURE_FEDERATED_TOKEN_FILE", "/not-there/x/token")], &[])?;
+    let report = report(&proxy)?;
+    assert_eq!(
+        (said(&report, "readable"), said(&report, "out_of_reach")),
+        (String::new(), "/not-there/x/token".into())
+    );
     Ok(())
 }
 

@@ -48,16 +48,21 @@ pub(crate) struct Needs {
 
 /// Gives up everything else, for this thread and those it will start, and logs what became of each measure.
 pub(crate) fn enter(needs: &Needs) {
-    let places = places(needs);
+    let Places { readable, out_of_reach } = Places::of(needs);
     tracing::info!(
         no_new_privs = report(prctl::set_no_new_privs().map(|()| "set")),
         core_dumps = report(forbid_core_dumps().map(|()| "off")),
         capabilities = drop_capabilities(),
-        landlock = report(restrict(&places, &needs.ports).map(|status| enforcement(&status))),
+        landlock = report(restrict(&readable, &needs.ports).map(|status| enforcement(&status))),
         // What an operator may have put elsewhere; the rest is the same everywhere.
-        readable = places.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(", "),
+        readable = list(&readable),
+        out_of_reach = (!out_of_reach.is_empty()).then(|| list(&out_of_reach)),
         "sandbox"
     );
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join(", ")
 }
 
 /// A measure's state, or the kernel's words.
@@ -106,36 +111,79 @@ fn enforcement(status: &RestrictionStatus) -> &'static str {
     }
 }
 
-/// From where the sidecar will read what this pod's settings name.
-fn places(needs: &Needs) -> Vec<PathBuf> {
-    let files = needs.files.iter().flat_map(|file| places_of(file));
-    files.chain(needs.directories.iter().cloned()).collect()
+/// Where what this pod's settings name will be read from.
+#[derive(Debug, Default)]
+struct Places {
+    readable: Vec<PathBuf>,
+    /// What only a sandbox that leaves everything readable would reach.
+    out_of_reach: Vec<PathBuf>,
 }
 
-/// From where `file` will be read: its directory, since a kubelet replaces what is in there, or as much of the way to it
-/// as there is yet; and where it leads if that is elsewhere.
+impl Places {
+    fn of(needs: &Needs) -> Self {
+        let mut places = Self::default();
+        for file in &needs.files {
+            places.add(file, places_of(file));
+        }
+        for directory in &needs.directories {
+            places.add(directory, place(directory).into_iter().collect());
+        }
+        places
+    }
+
+    fn add(&mut self, wanted: &Path, found: Vec<PathBuf>) {
+        if found.is_empty() {
+            self.out_of_reach.push(wanted.to_owned());
+        }
+        self.readable.extend(found);
+    }
+}
+
+/// From where `file` will be read: its directory, since a kubelet replaces what is in there, and where it leads if that
+/// is elsewhere.
 fn places_of(file: &Path) -> Vec<PathBuf> {
     let file = absolute(file).unwrap_or_else(|_| file.to_owned());
-    let home = place(&file);
-    let is_at_home = |target: &PathBuf| home.canonicalize().is_ok_and(|home| target.starts_with(home));
-    let elsewhere = file.canonicalize().ok().filter(|target| !is_at_home(target)).map(|target| place(&target));
-    [Some(home), elsewhere].into_iter().flatten().collect()
+    let home = place_of_file(&file);
+    let is_at_home = |target: &PathBuf| home.as_ref().is_some_and(|home| target.starts_with(home));
+    let elsewhere = file.canonicalize().ok().filter(|target| !is_at_home(target));
+    let elsewhere = elsewhere.and_then(|target| place_of_file(&target));
+    [home, elsewhere].into_iter().flatten().collect()
 }
 
-fn place(file: &Path) -> PathBuf {
+fn place_of_file(file: &Path) -> Option<PathBuf> {
     // In the root directory only itself, lest everything be readable.
-    let directory = file.parent().filter(|parent| *parent != Path::new("/")).unwrap_or(file);
-    directory.ancestors().find(|path| path.exists()).unwrap_or(directory).to_owned()
+    place(file.parent().filter(|parent| !is_root(parent)).unwrap_or(file))
+}
+
+/// `path`, or as much of the way to it as there is yet, as the directory that stays; never all there is.
+fn place(path: &Path) -> Option<PathBuf> {
+    let there = path.ancestors().find_map(|path| path.canonicalize().ok())?;
+    Some(lasting(&there).to_owned()).filter(|place| !is_root(place))
+}
+
+/// The volume, where a kubelet may replace `directory`: Landlock holds on to the directory that it was given, not to the
+/// name. A kubelet puts each version into a directory of its own, whose name begins with two dots; no path of a projected
+/// volume may begin so.
+fn lasting(directory: &Path) -> &Path {
+    let is_version = |path: &&Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
+    let topmost = directory.ancestors().filter(is_version).last();
+    topmost.and_then(Path::parent).unwrap_or(directory)
+}
+
+fn is_root(path: &Path) -> bool {
+    path.parent().is_none()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{create_dir, read, write};
+    use std::fs::{create_dir_all, read, write};
     use std::io::ErrorKind;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::os::unix::fs::symlink;
     use std::process::Command;
     use std::thread;
+
+    use tempfile::TempDir;
 
     use super::*;
 
@@ -181,14 +229,36 @@ mod tests {
         listener.map_or_else(|error| error.kind() != ErrorKind::PermissionDenied, |_| true)
     }
 
-    #[test]
-    fn a_file_is_read_from_its_directory_though_it_is_a_link_to_where_a_kubelet_has_it_now() {
+    /// A volume whose `link` leads through `..data` to what a kubelet has there now, a directory with a file `token`.
+    fn volume(link: &str) -> TempDir {
         let volume = tempfile::tempdir().unwrap();
-        create_dir(volume.path().join("..2026_11_22")).unwrap();
-        write(volume.path().join("..2026_11_22/token"), "").unwrap();
+        let now = volume.path().join("..2026_11_22");
+        create_dir_all(now.join("directory")).unwrap();
+        write(now.join("token"), "").unwrap();
+        write(now.join("directory/token"), "").unwrap();
         symlink("..2026_11_22", volume.path().join("..data")).unwrap();
-        symlink("..data/token", volume.path().join("token")).unwrap();
+        symlink(Path::new("..data").join(link), volume.path().join(link)).unwrap();
+        volume
+    }
+
+    #[test]
+    fn a_file_that_a_kubelet_replaces_is_read_from_its_volume() {
+        let volume = volume("token");
         assert_eq!(places_of(&volume.path().join("token")), [volume.path()]);
+    }
+
+    #[test]
+    fn a_file_in_a_directory_that_a_kubelet_replaces_is_read_from_its_volume() {
+        let volume = volume("directory");
+        assert_eq!(places_of(&volume.path().join("directory/token")), [volume.path()]);
+        // It may come with the next version.
+        assert_eq!(places_of(&volume.path().join("directory/not-yet")), [volume.path()]);
+    }
+
+    #[test]
+    fn a_directory_that_a_kubelet_replaces_is_read_from_its_volume() {
+        let volume = volume("directory");
+        assert_eq!(place(&volume.path().join("directory")).as_deref(), Some(volume.path()));
     }
 
     #[test]
@@ -200,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_leads_to_a_volume_is_read_from_that_volume_too() {
+        let (here, volume) = (tempfile::tempdir().unwrap(), volume("directory"));
+        symlink(volume.path().join("directory/token"), here.path().join("token")).unwrap();
+        assert_eq!(places_of(&here.path().join("token")), [here.path(), volume.path()]);
+    }
+
+    #[test]
     fn a_directory_that_is_not_there_yet_may_appear_in_its_nearest_ancestor() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(places_of(&directory.path().join("not/yet/token")), [directory.path()]);
@@ -207,7 +284,17 @@ mod tests {
 
     #[test]
     fn a_file_in_the_root_directory_opens_that_file_only() {
-        assert_eq!(place(Path::new("/proc")), Path::new("/proc"));
-        assert_eq!(place(Path::new("/proc/version")), Path::new("/proc"));
+        assert_eq!(place_of_file(Path::new("/proc")).as_deref(), Some(Path::new("/proc")));
+        assert_eq!(place_of_file(Path::new("/proc/version")).as_deref(), Some(Path::new("/proc")));
+    }
+
+    #[test]
+    fn nothing_opens_the_root_directory() {
+        let missing = ["/not-there/x/token", "/not-there"].map(PathBuf::from);
+        let root = PathBuf::from("/");
+        let needs = Needs { ports: vec![], files: missing.to_vec(), directories: vec![root.clone()] };
+        let Places { readable, out_of_reach } = Places::of(&needs);
+        assert!(readable.is_empty(), "{readable:?}");
+        assert_eq!(out_of_reach, [&missing[..], &[root]].concat());
     }
 }
