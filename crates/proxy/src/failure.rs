@@ -52,7 +52,7 @@ pub(crate) struct Failed {
     error: String,
     description: String,
     details: Option<EntraDetails>,
-    /// Which failure in a row this is.
+    /// How many attempts in a row have failed; those that had no assertion to send do not count.
     pub number: u32,
     /// How long a request may wait for a better outcome: zero for final refusals.
     pub budget: Duration,
@@ -89,7 +89,7 @@ impl Failed {
             error: error(reply, refusal),
             description: cause.to_string(),
             details: refusal.map(details),
-            number: circumstances.number,
+            number: circumstances.number.saturating_sub(u32::from(matches!(cause, FetchError::Assertion(_)))),
             budget,
             pause,
             retry_at: circumstances.now + pause,
@@ -161,7 +161,9 @@ pub(crate) fn misconfigured(what: &str) -> Failure {
 fn rule(cause: &FetchError, circumstances: Circumstances) -> Rule {
     let backoff = backoff(circumstances);
     match cause {
-        FetchError::Assertion(_) => Rule(Reply::Unavailable(2), ASSERTION_BUDGET, ASSERTION_POLL),
+        FetchError::Assertion(_) => {
+            Rule(Reply::Unavailable(2), ASSERTION_BUDGET, unhurried(ASSERTION_POLL, circumstances, backoff))
+        }
         FetchError::Exchange(ExchangeError::Refused(refusal)) => refused(refusal, circumstances, backoff),
         FetchError::Exchange(_) => Rule(Reply::Unavailable(2), BUDGET, backoff),
     }
@@ -171,16 +173,23 @@ fn refused(refusal: &Refusal, circumstances: Circumstances, backoff: Duration) -
     // Zero, or a date that is past on this node's clock, asks for nothing.
     let asked_for = refusal.retry_after.filter(|pause| !pause.is_zero()).map(|pause| pause.min(LONGEST_WAIT));
     let pause = asked_for.map_or(backoff, |pause| pause.max(backoff));
+    let stale_delay = unhurried(STALE_DELAY, circumstances, backoff);
     match refusal.class() {
         Class::Request => Rule(Reply::BadRequest, Duration::ZERO, remembered()),
         Class::Propagating if circumstances.in_grace => Rule(Reply::Unavailable(10), BUDGET, PROPAGATION_DELAY),
         Class::Propagating | Class::Permanent => Rule(Reply::Forbidden, Duration::ZERO, remembered()),
-        Class::StaleAssertion => Rule(Reply::Unavailable(5), Duration::ZERO, STALE_DELAY),
-        Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, STALE_DELAY),
+        Class::StaleAssertion => Rule(Reply::Unavailable(5), Duration::ZERO, stale_delay),
+        Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, stale_delay),
         Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, pause),
         Class::Transient => Rule(Reply::Unavailable(2), BUDGET, pause),
         Class::Throttled => Rule(Reply::TooManyRequests, BUDGET, asked_for.unwrap_or(THROTTLED_DELAY)),
     }
+}
+
+/// A short pause lets whoever waits have the token at once when the cause ends. While a valid one is served nobody waits,
+/// and the cause may stay for hours: there it backs off, till that token's end.
+fn unhurried(short: Duration, circumstances: Circumstances, backoff: Duration) -> Duration {
+    circumstances.token_left.map_or(short, |left| short.max(backoff.min(left)))
 }
 
 /// Final refusals are remembered for 30 to 60 s: long enough to spare Entra, short enough to notice a repair.

@@ -43,7 +43,7 @@ pub(crate) trait TokenSource: Send + Sync {
 /// One try of several.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
-    /// Counts from 1, anew after each success.
+    /// Counts those that came as far as Entra, from 1, anew after each success.
     pub number: u32,
     /// How long Entra may take.
     pub timeout: Duration,
@@ -119,8 +119,7 @@ impl Federation {
         let result = self.exchanger.exchange(&identity.tenant, &identity.client, resource, assertion, timeout).await;
         let took = started.elapsed();
         self.ended(&result, took);
-        // Of many passing failures in a row the 1st, 2nd, 4th, 8th… tell enough.
-        if !passes(&result) || number.is_power_of_two() {
+        if is_worth_a_line(&result, number) {
             log(key, assertion, &result, number, took);
         }
         result
@@ -153,12 +152,19 @@ fn concerns_the_assertion(refusal: &Refusal) -> bool {
     matches!(refusal.class(), Class::StaleAssertion | Class::MalformedAssertion)
 }
 
-/// Whether it failed for a reason that passes by itself, so that the same line would come again and again.
-fn passes(result: &Result<AccessToken, ExchangeError>) -> bool {
+/// Of many failures in a row the 1st, 2nd, 4th, 8th… tell enough.
+fn is_worth_a_line(result: &Result<AccessToken, ExchangeError>, number: u32) -> bool {
+    number.is_power_of_two() || !is_soon_tried_again(result)
+}
+
+/// Whether it failed for a reason that passes by itself or with the assertion, so that the same line would come again and
+/// again; other refusals are remembered.
+fn is_soon_tried_again(result: &Result<AccessToken, ExchangeError>) -> bool {
     match result {
         Ok(_) => false,
         Err(ExchangeError::Refused(refusal)) => {
-            matches!(refusal.class(), Class::Transient | Class::Issuer | Class::Throttled)
+            let passes = matches!(refusal.class(), Class::Transient | Class::Issuer | Class::Throttled);
+            passes || concerns_the_assertion(refusal)
         }
         Err(ExchangeError::Transport { .. } | ExchangeError::Malformed(_)) => true,
     }
@@ -202,5 +208,31 @@ fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeEr
             tenant_id, client_id, resource, issuer, subject, audience, attempt, took_ms, %error,
             "token exchange failed"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of the first ten refusals in a row with `code` are logged.
+    fn logged(code: u64) -> Vec<u32> {
+        let body = format!(r#"{{"error":"invalid_client","error_codes":[{code}]}}"#);
+        let refused = Err(ExchangeError::Refused(Box::new(Refusal::from_response(400, None, body.as_bytes(), ""))));
+        (1..=10).filter(|&number| is_worth_a_line(&refused, number)).collect()
+    }
+
+    #[test]
+    fn of_refusals_of_the_assertion_and_of_those_that_pass_the_1st_2nd_4th_and_8th_are_logged() {
+        for code in [700_024, 700_027, 50_027, 90_033, 90_055, 90_061] {
+            assert_eq!(logged(code), [1, 2, 4, 8], "{code}");
+        }
+    }
+
+    #[test]
+    fn of_refusals_of_the_identity_or_the_resource_each_is_logged() {
+        for code in [700_213, 7_000_112, 500_011] {
+            assert_eq!(logged(code).len(), 10, "{code}");
+        }
     }
 }

@@ -32,13 +32,16 @@ struct Entra {
     latency: Duration,
     script: Mutex<VecDeque<Result<AccessToken, FetchError>>>,
     attempts: AtomicUsize,
+    /// Each attempt's, as its line in the log would be counted.
+    numbers: Mutex<Vec<u32>>,
     /// Nobody answers.
     down: AtomicBool,
 }
 
 impl TokenSource for Entra {
-    fn fetch<'a>(&'a self, _: &'a Key, Attempt { timeout, .. }: Attempt) -> Fetch<'a> {
+    fn fetch<'a>(&'a self, _: &'a Key, Attempt { number, timeout }: Attempt) -> Fetch<'a> {
         Box::pin(async move {
+            self.numbers.lock().unwrap().push(number);
             let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
             sleep(self.latency.min(timeout)).await;
             if self.latency > timeout {
@@ -65,6 +68,7 @@ impl Stage {
             latency,
             script: Mutex::new(script.into()),
             attempts: AtomicUsize::new(0),
+            numbers: Mutex::default(),
             down: AtomicBool::new(false),
         });
         let clock = Arc::new(TestClock { start: Instant::now(), wall_offset: AtomicI64::new(0) });
@@ -248,19 +252,63 @@ async fn a_refresh_that_fails_is_tried_again_though_nobody_asks_meanwhile() {
     assert!(stage.ready().unwrap().contains("token-4"));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failed_refresh_keeps_the_token_and_backs_off() {
+/// How many attempts a token of an hour sees while each refresh ends in `failure`. An app asks for it each second.
+async fn attempts_while(failure: fn() -> Result<AccessToken, FetchError>) -> usize {
     let mut script = vec![token(3600, 1)];
-    script.extend((0..500).map(|_| transport()));
+    script.extend((0..10_000).map(|_| failure()));
     let stage = Stage::scripted(script);
     stage.ask().await.unwrap();
-    // Up to one minute before the expiry, an app that asks each second gets the token that is there.
     let started = Instant::now();
+    // It may be handed out up to one minute before the expiry.
     while started.elapsed() < Duration::from_secs(3530) {
         assert!(stage.ask().await.unwrap().contains("token-1"));
         sleep(Duration::from_secs(1)).await;
     }
-    assert!((10..150).contains(&stage.attempts()), "{} attempts", stage.attempts());
+    stage.attempts()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_keeps_the_token_and_backs_off() {
+    let attempts = attempts_while(transport).await;
+    assert!((10..150).contains(&attempts), "{attempts} attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_token_is_served_a_missing_service_account_token_is_looked_for_ever_more_rarely() {
+    let attempts = attempts_while(no_assertion).await;
+    assert!((10..150).contains(&attempts), "{attempts} attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_token_is_served_a_refused_service_account_token_is_sent_ever_more_rarely() {
+    for refusal in [|| refused(700_024, 401, None), || refused(700_027, 401, None), || refused(50_027, 400, None)] {
+        let attempts = attempts_while(refusal).await;
+        assert!((10..150).contains(&attempts), "{attempts} attempts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_account_token_that_comes_back_is_found_by_the_end_of_the_token_that_is_served() {
+    for _ in 0..10 {
+        let mut script = vec![token(100, 1)];
+        script.extend((0..1000).map(|_| no_assertion()));
+        let stage = Stage::scripted(script);
+        stage.ask().await.unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(90) {
+            assert!(stage.ask().await.is_ok());
+            sleep(Duration::from_millis(500)).await;
+        }
+        stage.entra.script.lock().unwrap().clear();
+        assert!(stage.ask().await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_without_a_service_account_token_do_not_count() {
+    let stage = Stage::scripted(vec![no_assertion(), no_assertion(), transport(), transport()]);
+    stage.ask().await.unwrap();
+    assert_eq!(*stage.entra.numbers.lock().unwrap(), [1, 1, 1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
