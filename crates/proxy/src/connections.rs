@@ -1,5 +1,6 @@
 //! Room for connections. When it is full, the one that has been idle for longest makes way, so that whoever hoards
-//! connections loses them to whoever uses them; and nobody is idle for ever, or takes an answer for ever.
+//! connections loses them to whoever uses them; and nobody is idle for ever, or takes an answer for ever. Some are always
+//! idle, since not all may wait for an answer at once: an outage of Entra keeps nobody out who needs nothing of it.
 //!
 //! Idle is a connection without a request in the works: between requests, with half a head, or not reading an answer that
 //! is ready as a whole.
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::sleep;
 
@@ -24,6 +25,8 @@ pub(crate) struct Connections {
     changed: Notify,
     /// Of those who cannot wait, one at a time goes on.
     impatient: Semaphore,
+    /// Room for requests in the works: three for four connections.
+    works: Arc<Semaphore>,
     /// Counts events; whatever happened later has a higher number.
     events: AtomicU64,
 }
@@ -59,7 +62,8 @@ impl Connections {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let seats = Mutex::new(HashMap::new());
         let impatient = Semaphore::new(1);
-        Arc::new(Self { most, seats, changed: Notify::new(), impatient, events: AtomicU64::new(0) })
+        let works = Arc::new(Semaphore::new((most * 3 / 4).max(1)));
+        Arc::new(Self { most, seats, changed: Notify::new(), impatient, works, events: AtomicU64::new(0) })
     }
 
     /// A place for one more connection; waits only while all others have requests in the works.
@@ -156,11 +160,13 @@ impl Guest {
         }
     }
 
-    /// Marks a request as being in the works until the value is dropped.
-    pub(crate) fn request(&self) -> InTheWorks {
+    /// Marks a request as being in the works until the value is dropped; `None` if as many are as may be.
+    pub(crate) fn request(&self) -> Option<InTheWorks> {
+        let permit = Arc::clone(&self.connections.works).try_acquire_owned().ok()?;
         self.was_active();
         self.seat.requests.fetch_add(1, Ordering::Relaxed);
-        InTheWorks { connections: Arc::clone(&self.connections), seat: Arc::clone(&self.seat) }
+        let connections = Arc::clone(&self.connections);
+        Some(InTheWorks { connections, seat: Arc::clone(&self.seat), _permit: permit })
     }
 }
 
@@ -175,6 +181,7 @@ impl Drop for Guest {
 pub(crate) struct InTheWorks {
     connections: Arc<Connections>,
     seat: Arc<Seat>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for InTheWorks {
@@ -224,17 +231,31 @@ mod tests {
     async fn a_connection_with_a_request_in_the_works_is_left_alone() {
         let connections = Connections::new(1);
         let (first, _task) = open(&connections).await;
-        let request = first.request();
+        let request = first.request().unwrap();
         assert!(timeout(NEVER, connections.admit()).await.is_err());
         drop(request);
         assert!(timeout(NEVER, connections.admit()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
+    async fn of_four_connections_three_may_have_a_request_in_the_works_so_that_there_is_room_for_another() {
+        let connections = Connections::new(4);
+        let mut guests = Vec::new();
+        for _ in 0..4 {
+            guests.push(open(&connections).await.0);
+        }
+        let requests: Vec<_> = guests.iter().map_while(|guest| guest.request()).collect();
+        assert_eq!(requests.len(), 3);
+        assert!(timeout(NEVER, connections.admit()).await.is_ok());
+        drop(requests);
+        assert!(guests[0].request().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_makes_room() {
         let connections = Connections::new(1);
         let first = connections.admit().await;
-        let _request = first.request();
+        let _request = first.request().unwrap();
         drop(first);
         assert!(timeout(NEVER, connections.admit()).await.is_ok());
     }
@@ -253,7 +274,7 @@ mod tests {
         let connections = Connections::new(3);
         tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let ((used, used_task), (waiting, waiting_task)) = (open(&connections).await, open(&connections).await);
-        let _request = waiting.request();
+        let _request = waiting.request().unwrap();
         for _ in 0..5 {
             sleep(PATIENCE / 2).await;
             used.was_active();
@@ -266,7 +287,7 @@ mod tests {
         let connections = Connections::new(1);
         tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let (guest, mut task) = open(&connections).await;
-        let _request = guest.request();
+        let _request = guest.request().unwrap();
         assert!(timeout(LONG_PATIENCE * 9 / 10, &mut task).await.is_err());
         assert!(timeout(PATIENCE, &mut task).await.is_ok());
     }

@@ -128,12 +128,21 @@ pub(crate) fn out_of_time(last: Option<&Failed>) -> Failure {
     }
 }
 
-/// The answer when this app's other requests leave no room.
+/// The answer when tokens for this app's other requests leave no room to fetch one.
 pub(crate) fn overloaded() -> Failure {
+    too_many("Too many tokens are being fetched at once.")
+}
+
+/// The answer when this app's other requests leave no room to wait.
+pub(crate) fn crowded() -> Failure {
+    too_many("Too many requests are waiting for an answer.")
+}
+
+fn too_many(description: &str) -> Failure {
     Failure {
         status: FailureStatus::TooManyRequests { retry_after: RetryAfter::new(1) },
         error: "temporarily_unavailable".to_owned(),
-        description: "Too many tokens are being fetched at once.".to_owned(),
+        description: description.to_owned(),
         details: None,
     }
 }

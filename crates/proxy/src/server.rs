@@ -142,7 +142,10 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     let turn = Turn { guest, is_taken: AtomicBool::new(false) };
     let service = service_fn(|request| match app.answer(request) {
         Answering::Now(answer) => turn.answer(answer),
-        Answering::Later(later) => Answering::Later(Box::pin(finish(later, farewell.clone(), turn.guest.request()))),
+        Answering::Later(later) => match turn.guest.request() {
+            Some(in_the_works) => Answering::Later(Box::pin(finish(later, farewell.clone(), in_the_works))),
+            None => turn.answer(Some(app.crowded())),
+        },
     });
     let mut http = http1::Builder::new();
     // Time is kept by `Connections`: a timer of hyper's would be set anew for every request.

@@ -175,6 +175,12 @@ impl App {
         full(failure.response())
     }
 
+    /// The answer to a request that would have to wait, where as many wait as may.
+    pub(crate) fn crowded(&self) -> Answer {
+        self.count(|requests| &requests.throttled);
+        full(failure::crowded().response())
+    }
+
     fn readyz(&self) -> Answer {
         let reasons = self.readiness.reasons(self.clock.now().unix);
         if reasons.is_empty() {

@@ -23,7 +23,7 @@ pub(crate) struct Requests {
     /// Entra's final no: 400 or 403.
     refused_by_entra: Counter,
     /// 429.
-    throttled: Counter,
+    pub throttled: Counter,
     /// 503: Entra, the way to it or the service account token is missing.
     unavailable: Counter,
     /// Which tenant it is.

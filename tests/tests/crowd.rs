@@ -1,0 +1,50 @@
+//! More requests wait for Entra than may: whoever needs nothing of Entra does not notice.
+
+use anyhow::{Context as _, Result};
+use azwi_tests::http::{Connection, METADATA};
+use azwi_tests::metrics::{FLAG, Scrape};
+use azwi_tests::proxy::TOKEN;
+use azwi_tests::stage::{RESOURCE, Stage};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// More than there are connections.
+const CROWD: u32 = 1100;
+/// So many may wait.
+const WAITING: u32 = 768;
+
+/// Connections on each of which somebody has asked for a token that Entra does not give.
+fn crowd(stage: &Stage) -> Result<Vec<Connection>> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    let target = format!("{TOKEN}?api-version=2018-02-01&resource=https://vault.azure.net");
+    let ask = |_| {
+        let mut connection = stage.proxy.connect()?;
+        connection.request("GET", &target, &[METADATA])?;
+        Ok(connection)
+    };
+    (0..CROWD).map(ask).collect()
+}
+
+#[test]
+fn while_a_crowd_waits_for_entra_probes_and_cached_tokens_are_answered_and_the_rest_is_429() -> Result<()> {
+    let stage = Stage::with(&[], &[FLAG])?;
+    assert_eq!(stage.token()?.status, 200);
+    stage.entra.faults(r#"{"hang":true}"#)?;
+    let mut crowd = crowd(&stage)?;
+    let last = crowd.pop().context("nobody")?.response()?;
+    assert_eq!((last.status, last.header("Retry-After")), (429, Some("1")), "{}", last.body);
+    assert_eq!(last.field("error_description"), "Too many requests are waiting for an answer.");
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(stage.proxy.ask("GET", probe, &[])?.body, "ok");
+    }
+    assert_eq!(stage.proxy.token(RESOURCE)?.status, 200);
+    let scrape = Scrape::of(&stage.proxy)?;
+    assert_eq!(scrape.requests("throttled"), Some(f64::from(CROWD - WAITING)));
+    // All of this while as many wait as may.
+    let mut waiting = 0;
+    for connection in &mut crowd {
+        waiting += u32::from(connection.is_open()?);
+    }
+    assert_eq!(waiting, WAITING);
+    Ok(())
+}
