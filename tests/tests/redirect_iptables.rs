@@ -220,17 +220,19 @@ fn rules_that_cannot_be_completed_are_taken_back() {
     assert_eq!(stage.rules(), Vec::<String>::new());
 }
 
+/// Stops what is redirected, and nothing else.
+const BLOCK: &str = "OUTPUT -p tcp -m conntrack --ctorigdst 169.254.169.254 -j REJECT --reject-with tcp-reset";
+
 #[test]
 fn a_redirect_that_does_not_work_is_taken_back() {
     for backend in ["--backend=iptables", "--backend=nftables"] {
         let stage = Stage::new();
-        let block = "OUTPUT -p tcp -d 127.0.0.1 --dport 8000 -j REJECT --reject-with tcp-reset";
-        stage.iptables(&format!("-A {block}"));
+        stage.iptables(&format!("-A {BLOCK}"));
         let answer = stage.proxy_init(As::Root, &[backend]);
         assert_eq!(answer.code, 1);
         assert!(answer.log.contains("not redirected"), "{}", answer.log);
 
-        stage.iptables(&format!("-D {block}"));
+        stage.iptables(&format!("-D {BLOCK}"));
         let _imds = stage.listen(METADATA, "imds");
         let _proxy = stage.listen("127.0.0.1:8000", "proxy");
         assert_eq!(stage.who_answers(As::Root), "imds", "{backend}");

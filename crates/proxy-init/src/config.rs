@@ -14,8 +14,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT
 
 /// Redirects connections to the cloud's metadata service to the azwi proxy of this pod, and proves it.
 ///
-/// Runs as an init container with the capability NET_ADMIN. Every flag can be given as the environment variable
-/// named beside it instead; an empty value counts as none.
+/// Runs as an init container with the capability NET_ADMIN. A flag with an environment variable named beside it can be
+/// given as that instead; an empty value counts as none.
 #[expect(clippy::doc_markdown, reason = "these comments are the help text")]
 #[derive(Debug, Default, Parser)]
 #[command(name = "azwi-proxy-init", version = VERSION, after_help = EXIT_CODES)]
@@ -36,11 +36,43 @@ pub(crate) struct Flags {
     /// iptables program in the image [default: auto]
     #[arg(long, value_name = "BACKEND")]
     backend: Option<String>,
+    #[command(flatten)]
+    job: JobFlags,
+    /// Also in the node's own network namespace, or what looks like it: in pods that are virtual machines
+    #[arg(long)]
+    allow_host_network: bool,
+}
+
+/// At most one of them.
+#[derive(Debug, Default, clap::Args)]
+#[group(multiple = false)]
+struct JobFlags {
+    /// Take back what a run has installed, instead
+    #[arg(long)]
+    remove: bool,
+    /// Only tell, on stdout, what would be installed: in words, and as nft or iptables would be told
+    #[arg(long)]
+    dry_run: bool,
+    /// Only tell whether the redirect of these settings is in force, by reading the rules and by a connection
+    #[arg(long)]
+    verify_only: bool,
+}
+
+impl JobFlags {
+    fn job(&self) -> Job {
+        match self {
+            Self { remove: true, .. } => Job::Remove,
+            Self { dry_run: true, .. } => Job::Show,
+            Self { verify_only: true, .. } => Job::Verify,
+            _ => Job::Redirect,
+        }
+    }
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 the redirect is in force and verified; 1 it could not be set up or verified, and nothing of this run
-is left; 64 bad usage or configuration; 70 internal error.";
+Exit codes: 0 the redirect is in force and verified (or, with one of --remove, --dry-run, --verify-only, that is
+done, told, true); 1 it is not, for the one reason that the log gives, and nothing of this run is left; 64 bad usage
+or configuration; 70 internal error.";
 
 impl Flags {
     /// Also understands long flags with one dash, as programs written in Go do (`-proxy-port=8000`).
@@ -65,11 +97,23 @@ pub(crate) enum Choice {
     Iptables,
 }
 
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    Redirect,
+    Verify,
+    Remove,
+    Show,
+}
+
 /// Everything this program can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) plan: Plan,
     pub(crate) choice: Choice,
+    pub(crate) job: Job,
+    /// Whether to work where the node's own network seems to be.
+    pub(crate) allow_host_network: bool,
 }
 
 /// One setting that cannot be used, under the name that its value came by.
@@ -124,7 +168,8 @@ impl Config {
             proxy_uid: sources.get(&proxy_uid, conventions::PROXY_UID, |text| uid(text, own_uid)),
         };
         let choice = sources.get(&backend, Choice::Auto, choice);
-        if bad.is_empty() { Ok(Self { plan, choice }) } else { Err(bad) }
+        let config = Self { plan, choice, job: flags.job.job(), allow_host_network: flags.allow_host_network };
+        if bad.is_empty() { Ok(config) } else { Err(bad) }
     }
 }
 
@@ -228,7 +273,17 @@ mod tests {
     #[test]
     fn without_any_setting_azures_address_goes_to_port_8000_except_for_user_1501() {
         let expected = Plan { metadata: "169.254.169.254:80".parse().unwrap(), proxy_port: 8000, proxy_uid: 1501 };
-        assert_eq!(config(&[], &[]), Ok(Config { plan: expected, choice: Choice::Auto }));
+        let expected = Config { plan: expected, choice: Choice::Auto, job: Job::Redirect, allow_host_network: false };
+        assert_eq!(config(&[], &[]), Ok(expected));
+    }
+
+    #[test]
+    fn one_job_at_most_can_be_asked_for() {
+        for (flag, job) in [("--remove", Job::Remove), ("--dry-run", Job::Show), ("--verify-only", Job::Verify)] {
+            assert_eq!(config(&[flag], &[]).unwrap().job, job);
+        }
+        let both = ["azwi-proxy-init", "--remove", "--dry-run"].map(OsString::from);
+        assert!(Flags::parse_from_args(both.into_iter()).unwrap_err().use_stderr());
     }
 
     #[test]

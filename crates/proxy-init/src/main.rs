@@ -2,23 +2,26 @@
 //! it with a connection, and ends. Anything but a proven redirect is a failure that leaves nothing behind, because an
 //! app that reached the node's own metadata service would get the node's identity.
 
+mod backend;
 mod config;
+mod dry_run;
 #[cfg(feature = "iptables")]
 mod iptables;
+mod log;
 mod netlink;
 mod nftables;
 mod plan;
+mod pod;
+mod running;
 mod setup;
 mod verify;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use config::{Bad, Config, Flags};
-use serde::Serialize;
-use setup::Backend;
-use time::OffsetDateTime;
+use config::{Bad, Config, Flags, Job};
+use log::{Done, Failure, Success};
 
 /// The redirect could not be set up or verified.
 const NO_REDIRECT: u8 = 1;
@@ -53,88 +56,32 @@ fn answer_usage(answer: &clap::Error) -> ExitCode {
 
 fn refuse(bad: &[Bad]) -> ExitCode {
     for error in bad {
-        log(Failure { level: "ERROR", message: "bad configuration", error: error.to_string() });
+        log::write(Failure { level: "ERROR", message: "bad configuration", error: error.to_string() });
     }
     ExitCode::from(USAGE)
 }
 
 fn run(config: Config) -> ExitCode {
     let started = Instant::now();
-    match setup::redirect(config) {
-        Ok(backend) => {
-            log(Success::new(config, backend, started.elapsed()));
-            ExitCode::SUCCESS
+    let in_force = |message| move |verified| log::write(Success::new(message, config, verified, started.elapsed()));
+    let done = match config.job {
+        Job::Redirect => setup::redirect(config).map(in_force("redirected and verified")),
+        Job::Verify => setup::verify(config).map(in_force("verified")),
+        Job::Remove => setup::remove(config).map(|()| log::write(Done::new("removed"))),
+        Job::Show => {
+            show(config);
+            Ok(())
         }
-        Err(error) => {
-            log(Failure { level: "ERROR", message: "no redirect", error: error.to_string() });
-            ExitCode::from(if error.is_internal() { INTERNAL } else { NO_REDIRECT })
-        }
-    }
+    };
+    done.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
-#[derive(Serialize)]
-struct Failure {
-    level: &'static str,
-    message: &'static str,
-    error: String,
+/// With stdout gone there is nobody left to tell.
+fn show(config: Config) {
+    drop(io::stdout().write_all(dry_run::text(config).as_bytes()));
 }
 
-#[derive(Serialize)]
-struct Success {
-    level: &'static str,
-    message: &'static str,
-    backend: &'static str,
-    metadata: String,
-    proxy_port: u16,
-    proxy_uid: u32,
-    took_ms: f64,
-}
-
-impl Success {
-    fn new(Config { plan, .. }: Config, backend: Backend, took: Duration) -> Self {
-        Self {
-            level: "INFO",
-            message: "redirected and verified",
-            backend: backend.name(),
-            metadata: plan.metadata.to_string(),
-            proxy_port: plan.proxy_port,
-            proxy_uid: plan.proxy_uid,
-            // To the microsecond.
-            took_ms: (took.as_secs_f64() * 1e6).round() / 1e3,
-        }
-    }
-}
-
-/// One JSON line on stderr. With stderr gone there is nobody left to tell.
-fn log(event: impl Serialize) {
-    let timestamp = rfc3339(OffsetDateTime::now_utc());
-    if let Ok(line) = serde_json::to_string(&Line { timestamp, event }) {
-        drop(writeln!(io::stderr(), "{line}"));
-    }
-}
-
-/// What all lines have in common.
-#[derive(Serialize)]
-struct Line<Event> {
-    timestamp: String,
-    #[serde(flatten)]
-    event: Event,
-}
-
-/// UTC to the microsecond, as the proxy's log has it.
-fn rfc3339(time: OffsetDateTime) -> String {
-    let (date, clock) = (time.date(), time.time());
-    let (hour, minute, second, micro) = clock.as_hms_micro();
-    format!("{date}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timestamp_is_rfc_3339_in_utc_with_all_six_digits_of_a_microsecond() {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(1_700_000_000_000_042_999).unwrap();
-        assert_eq!(rfc3339(time), "2023-11-14T22:13:20.000042Z");
-    }
+fn fail(error: &setup::Error) -> ExitCode {
+    log::write(Failure { level: "ERROR", message: "no redirect", error: error.to_string() });
+    ExitCode::from(if error.is_internal() { INTERNAL } else { NO_REDIRECT })
 }

@@ -16,21 +16,29 @@
 //! whatever iptables (-100) holds, a service mesh's rules as well as a redirect that our other backend left. Nobody
 //! else's tables are read or changed.
 
-use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE};
+mod rule;
+mod script;
+
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, Cmp, DataAttribute, Expressions, Hook, Immediate, InetHookNumber, Meta, MetaKey,
-    NfTablesMessage, Operator, Payload, Register, RuleAttribute, RuleMessage, TableAttribute, TableMessage, Verdict,
-    VerdictAttribute,
+    ChainAttribute, ChainMessage, Hook, InetHookNumber, NfTablesMessage, RuleAttribute, RuleMessage, TableAttribute,
+    TableMessage,
 };
 use nix::errno::Errno;
 
-use crate::netlink::{self, Step, transact};
+use crate::backend::Held;
+use crate::netlink::{self, Step, list, transact};
 use crate::plan::Plan;
+use rule::Rule;
+pub(crate) use script::script;
 
-const TABLE: &str = "azwi_proxy";
+pub(crate) const TABLE: &str = "azwi_proxy";
 const CHAIN: &str = "output";
 /// Just ahead of `NF_IP_PRI_NAT_DST`, where iptables' nat table is (`linux/netfilter_ipv4.h`).
 const PRIORITY: i32 = -101;
+/// Comments of the rules.
+const EXEMPTION: &str = "the azwi proxy itself";
+const REDIRECT: &str = "to the azwi proxy";
 
 /// Why the kernel has no table of ours.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +67,37 @@ impl From<netlink::Error> for Error {
     }
 }
 
-/// Puts the plan's table in place of whatever table of that name there was, at once.
+/// Puts the plan's table in place of whatever table of that name there was, at once; leaves alone what is right already.
 pub(crate) fn apply(plan: Plan) -> Result<(), Error> {
-    let mut steps = replaceable();
-    steps.extend([(NfTablesMessage::NewTable(table()), NLM_F_CREATE), chain(), exemption(plan), redirect(plan)]);
+    let mut steps = match held(plan)? {
+        Held::Plan => return Ok(()),
+        // The kernel takes many milliseconds to forget a table, even one that is made in the same breath.
+        Held::Nothing => Vec::new(),
+        Held::Other => replaceable(),
+    };
+    steps.extend([(NfTablesMessage::NewTable(table()), NLM_F_CREATE), chain()]);
+    steps.extend(rule::rules(plan).into_iter().map(append));
     Ok(transact(steps)?)
+}
+
+/// What the kernel says it has in our table.
+pub(crate) fn held(plan: Plan) -> Result<Held, Error> {
+    let attributes = vec![RuleAttribute::Table(TABLE.to_owned()), RuleAttribute::Chain(CHAIN.to_owned())];
+    let rules = list(NfTablesMessage::GetRule(RuleMessage { attributes })).map_err(unlistable)?;
+    let rules: Vec<_> = rules.into_iter().filter_map(Rule::read).collect();
+    Ok(match rules.as_slice() {
+        [] => Held::Nothing,
+        rules if rule::are(rules, plan) => Held::Plan,
+        _ => Held::Other,
+    })
+}
+
+/// nfnetlink calls a request for a subsystem that it does not have invalid, and only in a transaction unsupported.
+fn unlistable(error: netlink::Error) -> Error {
+    match error.into() {
+        Error::Refused(Errno::EINVAL) => Error::Unsupported(Errno::EINVAL),
+        error => error,
+    }
 }
 
 /// Removes the table, if there is one.
@@ -91,97 +125,10 @@ fn chain() -> Step {
     (NfTablesMessage::NewChain(ChainMessage { attributes }), NLM_F_CREATE)
 }
 
-/// A rule apart, so that a packet whose user the kernel cannot tell is redirected rather than let through.
-fn exemption(plan: Plan) -> Step {
-    let mut expressions = destination(plan);
-    expressions.extend([load(MetaKey::SocketUserId), equals(plan.proxy_uid.to_ne_bytes()), ends_here()]);
-    rule(expressions, "the azwi proxy itself")
-}
-
-fn redirect(plan: Plan) -> Step {
-    let mut expressions = destination(plan);
-    expressions.extend(redirect_to(plan.proxy_port));
-    rule(expressions, "to the azwi proxy")
-}
-
-/// `ip daddr IP tcp dport PORT`: offsets of RFC 791 and RFC 9293.
-fn destination(plan: Plan) -> Vec<Expressions> {
-    const NETWORK: u32 = 1;
-    const TRANSPORT: u32 = 2;
-    const TCP: u8 = 6;
-    vec![
-        field(NETWORK, 16, 4),
-        equals(plan.metadata.ip().octets()),
-        load(MetaKey::L4Proto),
-        equals([TCP]),
-        field(TRANSPORT, 2, 2),
-        equals(plan.metadata.port().to_be_bytes()),
-    ]
-}
-
-/// Loads `len` bytes at `offset` of a header: `NFT_PAYLOAD_*_HEADER` of `linux/netfilter/nf_tables.h`.
-fn field(header: u32, offset: u32, len: u32) -> Expressions {
-    Expressions::Payload(vec![
-        Payload::DestinationRegister(Register::Reg1),
-        Payload::Base(header),
-        Payload::Offset(offset),
-        Payload::Len(len),
-    ])
-}
-
-fn load(key: MetaKey) -> Expressions {
-    Expressions::Meta(vec![Meta::DestinationRegister(Register::Reg1), Meta::Key(key)])
-}
-
-/// The rule goes on only if what was loaded is these bytes.
-fn equals(bytes: impl Into<Vec<u8>>) -> Expressions {
-    Expressions::Cmp(vec![
-        Cmp::SourceRegister(Register::Reg1),
-        Cmp::Op(Operator::Equal),
-        Cmp::Data(DataAttribute::Value(bytes.into())),
-    ])
-}
-
-fn ends_here() -> Expressions {
-    Expressions::Immediate(vec![
-        Immediate::DestinationRegister(Register::Verdict),
-        Immediate::Data(DataAttribute::Verdict(vec![VerdictAttribute::Code(Verdict::Return)])),
-    ])
-}
-
-/// To loopback at `port`; attributes of `redir` per `linux/netfilter/nf_tables.h`.
-fn redirect_to(port: u16) -> [Expressions; 2] {
-    const REGISTER_OF_PORT: u16 = 1;
-    const FLAGS: u16 = 3;
-    const PORT_SPECIFIED: u32 = 2;
-    let port = Expressions::Immediate(vec![
-        Immediate::DestinationRegister(Register::Reg1),
-        Immediate::Data(DataAttribute::Value(port.to_be_bytes().into())),
-    ]);
-    let redir = Expressions::Other {
-        expression_type: "redir".to_owned(),
-        attributes: vec![
-            DefaultNla::new(REGISTER_OF_PORT, u32::from(Register::Reg1).to_be_bytes().into()),
-            DefaultNla::new(FLAGS, PORT_SPECIFIED.to_be_bytes().into()),
-        ],
-    };
-    [port, redir]
-}
-
-fn rule(expressions: Vec<Expressions>, comment: &str) -> Step {
-    let attributes = vec![
-        RuleAttribute::Table(TABLE.to_owned()),
-        RuleAttribute::Chain(CHAIN.to_owned()),
-        RuleAttribute::Expressions(expressions.into_iter().map(Into::into).collect()),
-        RuleAttribute::UserData(user_data(comment)),
-    ];
+fn append(rule: Rule) -> Step {
+    let place = [RuleAttribute::Table(TABLE.to_owned()), RuleAttribute::Chain(CHAIN.to_owned())];
+    let attributes = place.into_iter().chain(rule.into_attributes()).collect();
     (NfTablesMessage::NewRule(RuleMessage { attributes }), NLM_F_CREATE | NLM_F_APPEND)
-}
-
-/// A comment as nft stores it: type 0, length with the closing zero, text.
-fn user_data(comment: &str) -> Vec<u8> {
-    let length = u8::try_from(comment.len() + 1).unwrap_or(u8::MAX);
-    [&[0, length], comment.as_bytes(), &[0]].concat()
 }
 
 #[cfg(test)]
@@ -199,5 +146,12 @@ mod tests {
             assert!(matches!(refused(errno), Error::Unsupported(named) if named == errno));
         }
         assert!(matches!(refused(Errno::ENOMEM), Error::Refused(Errno::ENOMEM)));
+    }
+
+    #[test]
+    fn a_list_that_is_invalid_to_ask_for_is_one_of_a_subsystem_that_is_not_there() {
+        let invalid = || netlink::Error::Refused(Errno::EINVAL.into());
+        assert!(matches!(unlistable(invalid()), Error::Unsupported(Errno::EINVAL)));
+        assert!(matches!(Error::from(invalid()), Error::Refused(Errno::EINVAL)));
     }
 }
