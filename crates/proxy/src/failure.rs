@@ -23,12 +23,17 @@ const PROPAGATION_DELAY: Duration = Duration::from_millis(2500);
 const STALE_DELAY: Duration = Duration::from_secs(1);
 /// What Entra is spared after throttling without a Retry-After.
 const THROTTLED_DELAY: Duration = Duration::from_secs(10);
+/// Entra takes this identity's requests for a loop, and says so to who has asked too often already.
+const LOOP_DETECTED: u64 = 50_196;
+/// The least it is spared then, whatever its Retry-After says.
+const LOOP_DELAY: Duration = Duration::from_mins(1);
 /// Longest wait that Entra's Retry-After can impose; a gateway that says "tomorrow" must not be the outage.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
-/// First and longest pause between tries after transient faults; the longer one while a valid token is served.
+/// First and longest pause between tries after transient faults; the longer one while a valid token is served, or Entra
+/// throttles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
-const LONGEST_REFRESH_BACKOFF: Duration = Duration::from_secs(30);
+const LONGEST_PATIENT_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Circumstances of a failed attempt.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +196,15 @@ fn refused(refusal: &Refusal, circumstances: Circumstances, backoff: Duration) -
         Class::MalformedAssertion => Rule(Reply::Forbidden, Duration::ZERO, stale_delay),
         Class::Issuer => Rule(Reply::Unavailable(10), BUDGET, pause),
         Class::Transient => Rule(Reply::Unavailable(2), BUDGET, pause),
-        Class::Throttled => Rule(Reply::TooManyRequests, BUDGET, asked_for.unwrap_or(THROTTLED_DELAY)),
+        Class::Throttled => Rule(Reply::TooManyRequests, BUDGET, throttled(refusal, asked_for, circumstances)),
     }
+}
+
+/// As long as Entra asks for, and each time about twice as long: it may ask for the same second for ever.
+fn throttled(refusal: &Refusal, asked_for: Option<Duration>, circumstances: Circumstances) -> Duration {
+    let doubled = circumstances.last_pause.map_or(Duration::ZERO, |last| last.mul_f64(1.5 + fastrand::f64()));
+    let least = if refusal.error_codes.contains(&LOOP_DETECTED) { LOOP_DELAY } else { Duration::ZERO };
+    asked_for.unwrap_or(THROTTLED_DELAY).max(doubled.min(LONGEST_PATIENT_BACKOFF)).max(least)
 }
 
 /// A short pause lets whoever waits have the token at once when the cause ends. While a valid one is served nobody waits,
@@ -209,7 +221,7 @@ fn remembered() -> Duration {
 /// Decorrelated jitter: between the first pause and three times the last one.
 fn backoff(circumstances: Circumstances) -> Duration {
     // Not beyond the token's end: whoever asks then should find the next attempt under way.
-    let patience = |left: Duration| left.clamp(LONGEST_BACKOFF, LONGEST_REFRESH_BACKOFF);
+    let patience = |left: Duration| left.clamp(LONGEST_BACKOFF, LONGEST_PATIENT_BACKOFF);
     let longest = circumstances.token_left.map_or(LONGEST_BACKOFF, patience);
     let spread = circumstances.last_pause.map_or(Duration::ZERO, |last| (last * 3).saturating_sub(FIRST_BACKOFF));
     (FIRST_BACKOFF + spread.mul_f64(fastrand::f64())).min(longest)

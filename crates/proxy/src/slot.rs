@@ -25,7 +25,8 @@ use crate::source::{Attempt, TokenSource};
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 /// Attempts under way at once for keys without a token.
 const MAX_COLD_ATTEMPTS: usize = 64;
-/// How long a request waits for a newer token than the valid one that is there; some apps give up after three seconds.
+/// How far into an attempt requests wait for a newer token than the valid one that is there; some apps give up after
+/// three seconds.
 const PATIENCE_WITH_TOKEN: Duration = Duration::from_secs(2);
 /// How long a token is waited for that nobody has asked for; an app that does so meanwhile waits as long as any.
 const PREWARM_BUDGET: Duration = Duration::from_secs(5);
@@ -118,10 +119,17 @@ impl Body {
 /// The outcome of an attempt, as everybody who waits for it sees it.
 type Outcome = Result<Arc<Token>, Arc<Failed>>;
 
+/// An attempt under way, as everybody who waits for it sees it.
+#[derive(Clone)]
+struct Underway {
+    since: Instant,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
 /// The one attempt under way, and what the last one left behind.
 #[derive(Default)]
 struct Progress {
-    attempt: Option<watch::Receiver<Option<Outcome>>>,
+    attempt: Option<Underway>,
     failed: Option<Arc<Failed>>,
     alarm: Option<AbortHandle>,
 }
@@ -129,7 +137,7 @@ struct Progress {
 impl Progress {
     fn step(&self, now: Instant) -> Step {
         // An attempt whose sender is gone can never finish.
-        if let Some(attempt) = self.attempt.as_ref().filter(|attempt| attempt.has_changed().is_ok()) {
+        if let Some(attempt) = self.attempt.as_ref().filter(|attempt| attempt.outcome.has_changed().is_ok()) {
             return Step::Await(attempt.clone());
         }
         match self.failed.as_ref().filter(|failed| now < failed.retry_at) {
@@ -142,7 +150,7 @@ impl Progress {
 /// How the next token comes.
 enum Step {
     /// An attempt is under way.
-    Await(watch::Receiver<Option<Outcome>>),
+    Await(Underway),
     /// It is too early after a failure.
     Held(Arc<Failed>),
     /// Nothing hinders an attempt.
@@ -235,12 +243,14 @@ impl Slot {
                     }
                     continue;
                 }
-                Step::Await(attempt) => match timeout_at(self.patience(started, demand), outcome(attempt)).await {
-                    Ok(Some(Ok(token))) => return Ok(token),
-                    Ok(Some(Err(failed))) => failed,
-                    Ok(None) => continue,
-                    Err(_) => return self.last_resort(|| out_of_time(last.as_deref())),
-                },
+                Step::Await(Underway { since, outcome: pending }) => {
+                    match timeout_at(self.patience(since, deadline), outcome(pending)).await {
+                        Ok(Some(Ok(token))) => return Ok(token),
+                        Ok(Some(Err(failed))) => failed,
+                        Ok(None) => continue,
+                        Err(_) => return self.last_resort(|| out_of_time(last.as_deref())),
+                    }
+                }
             };
             failed.told.fetch_or(demand != Demand::Ahead, Ordering::Relaxed);
             let is_hopeless = failed.retry_at > started + failed.budget.min(demand.budget());
@@ -263,9 +273,9 @@ impl Slot {
         Some(token.life.remaining(self.now()))
     }
 
-    /// How long to wait for an attempt: briefly where a valid token is there to fall back on.
-    fn patience(&self, started: Instant, demand: Demand) -> Instant {
-        started + if self.usable().is_some() { PATIENCE_WITH_TOKEN } else { demand.budget() }
+    /// Until when to wait for the attempt that began at `since`: briefly where a valid token is there to fall back on.
+    fn patience(&self, since: Instant, deadline: Instant) -> Instant {
+        if self.usable().is_some() { deadline.min(since + PATIENCE_WITH_TOKEN) } else { deadline }
     }
 
     fn now(&self) -> Now {
@@ -315,12 +325,13 @@ impl Slot {
 
     /// Starts an attempt, unless another request has done so meanwhile.
     fn start(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) {
+        let now = self.now().monotonic;
         let mut progress = self.progress();
-        if !matches!(progress.step(self.now().monotonic), Step::Free) {
+        if !matches!(progress.step(now), Step::Free) {
             return;
         }
         let (sender, receiver) = watch::channel(None);
-        progress.attempt = Some(receiver);
+        progress.attempt = Some(Underway { since: now, outcome: receiver });
         self.started.notify_waiters();
         let attempt = match &progress.failed {
             Some(failed) => Attempt { number: failed.number.saturating_add(1), timeout: LATER_TIMEOUT },

@@ -365,6 +365,26 @@ async fn a_valid_token_is_handed_out_after_two_seconds_at_most_while_entra_hangs
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_comes_later_than_that_is_handed_the_valid_token_at_once() {
+    for demand in [Demand::New, Demand::Any] {
+        let stage = Stage::new(Duration::from_secs(3), vec![refreshed_after(2880, token(3600, 1))], Duration::ZERO);
+        stage.ask().await.unwrap();
+        // The second token came after 48 minutes and has three minutes left.
+        sleep(Duration::from_mins(48 + 57)).await;
+        let _first = tokio::spawn(Arc::clone(&stage.slot).wait(demand));
+        for (after, waits) in
+            [(Duration::from_millis(1500), Duration::from_millis(500)), (Duration::ZERO, Duration::ZERO)]
+        {
+            sleep(after).await;
+            let started = Instant::now();
+            let body = Arc::clone(&stage.slot).wait(demand).await.unwrap();
+            assert!(String::from_utf8(body.to_vec()).unwrap().contains("token-2"));
+            assert_eq!(started.elapsed(), waits, "{demand:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_suspended_node_gets_a_new_token() {
     let stage = Stage::scripted(vec![token(3600, 1), token(3600, 2)]);
     stage.ask().await.unwrap();
@@ -420,6 +440,40 @@ async fn while_throttled_entra_is_left_alone() {
     assert_eq!(retry_after(&stage.ask().await.unwrap_err()), 10);
     assert_eq!(stage.attempts(), 1);
     advance(Duration::from_secs(11)).await;
+    assert!(stage.ask().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_throttles_again_and_again_is_asked_ever_more_rarely_though_it_asks_for_a_second() {
+    let stage = Stage::scripted((0..1000).map(|_| refused(90_055, 429, Some(1))).collect());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_mins(10) {
+        let failure = stage.ask().await.unwrap_err();
+        assert!((1..=20).contains(&retry_after(&failure)), "{failure:?}");
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!((15..40).contains(&stage.attempts()), "{} attempts", stage.attempts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_retry_after_is_honoured_however_often_it_comes() {
+    let stage = Stage::scripted((0..10).map(|_| refused(90_055, 429, Some(100))).collect());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(450) {
+        stage.ask().await.unwrap_err();
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(stage.attempts(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_entra_sees_a_loop_it_is_left_alone_for_a_minute_at_least() {
+    let stage = Stage::scripted(vec![refused(50_196, 400, Some(1)), token(3600, 2)]);
+    assert_eq!(retry_after(&stage.ask().await.unwrap_err()), 20);
+    sleep(Duration::from_secs(50)).await;
+    assert!(stage.ask().await.is_err());
+    assert_eq!(stage.attempts(), 1);
+    sleep(Duration::from_secs(10)).await;
     assert!(stage.ask().await.is_ok());
 }
 
