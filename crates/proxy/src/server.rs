@@ -31,7 +31,7 @@ const MAX_CONNECTIONS: usize = 1024;
 const BACKLOG: u32 = 1024;
 /// File descriptors kept for what the sidecar opens itself, however many clients connect: the token file, and sockets to
 /// Entra, to name servers and to the real metadata service.
-const RESERVED_FILES: usize = 256;
+const RESERVED_FILES: usize = 320;
 /// Longest request head, in bytes; a longer one is answered with 431.
 const MAX_HEAD: usize = 16 * 1024;
 /// Connections even where files are fewer than that.

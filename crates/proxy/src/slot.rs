@@ -25,6 +25,10 @@ use crate::source::{Attempt, TokenSource};
 const FIRST_TIMEOUT: Duration = Duration::from_millis(3500);
 /// Attempts under way at once for keys without a token.
 const MAX_COLD_ATTEMPTS: usize = 64;
+/// Attempts under way at once for keys that serve a token: there may be thousands, and each attempt may take a socket.
+const MAX_WARM_ATTEMPTS: usize = 128;
+/// Until a refresh that found no room is tried again.
+const NO_ROOM_DELAY: Duration = Duration::from_secs(1);
 /// How far into an attempt requests wait for a newer token than the valid one that is there; some apps give up after
 /// three seconds.
 const PATIENCE_WITH_TOKEN: Duration = Duration::from_secs(2);
@@ -45,12 +49,16 @@ pub(crate) struct Shared {
     grace: Duration,
     /// Room for attempts for keys without a token: an app that asks for a thousand resources waits for itself.
     cold_attempts: Arc<Semaphore>,
+    /// Room of their own for keys that serve a token, lest the others keep them from a newer one.
+    warm_attempts: Arc<Semaphore>,
 }
 
 impl Shared {
     /// What slots need, and room for their attempts.
     pub(crate) fn new(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, grace: Duration) -> Self {
-        Self { source, clock, grace, cold_attempts: Arc::new(Semaphore::new(MAX_COLD_ATTEMPTS)) }
+        let [cold_attempts, warm_attempts] =
+            [MAX_COLD_ATTEMPTS, MAX_WARM_ATTEMPTS].map(|most| Arc::new(Semaphore::new(most)));
+        Self { source, clock, grace, cold_attempts, warm_attempts }
     }
 
     /// The present moment on the monotonic clock.
@@ -302,29 +310,31 @@ impl Slot {
         self.progress().step(self.now().monotonic)
     }
 
-    /// Room for an attempt. A slot that serves a token needs none: there are only so many, and their apps come first.
-    async fn admit(&self, deadline: Instant) -> Option<Option<OwnedSemaphorePermit>> {
+    /// Room for an attempt, waiting for it where there is no token to hand out instead.
+    async fn admit(&self, deadline: Instant) -> Option<OwnedSemaphorePermit> {
         if self.usable().is_some() {
-            return Some(None);
+            return self.room();
         }
-        let permit = timeout_at(deadline, Arc::clone(&self.shared.cold_attempts).acquire_owned()).await;
-        permit.ok()?.ok().map(Some)
+        timeout_at(deadline, Arc::clone(&self.shared.cold_attempts).acquire_owned()).await.ok()?.ok()
     }
 
-    /// Starts an attempt in the background, if nothing hinders it and there is room.
-    fn refresh(self: &Arc<Self>, now: Instant) {
+    /// Room for an attempt, if there is any.
+    fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let Shared { cold_attempts, warm_attempts, .. } = self.shared.as_ref();
+        let room = if self.usable().is_some() { warm_attempts } else { cold_attempts };
+        Arc::clone(room).try_acquire_owned().ok()
+    }
+
+    /// Starts an attempt in the background, if nothing hinders it; `false` if there is no room for it.
+    fn refresh(self: &Arc<Self>, now: Instant) -> bool {
         if !matches!(self.progress().step(now), Step::Free) {
-            return;
+            return true;
         }
-        if self.usable().is_some() {
-            self.start(None);
-        } else if let Ok(permit) = Arc::clone(&self.shared.cold_attempts).try_acquire_owned() {
-            self.start(Some(permit));
-        }
+        self.room().map(|permit| self.start(permit)).is_some()
     }
 
     /// Starts an attempt, unless another request has done so meanwhile.
-    fn start(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) {
+    fn start(self: &Arc<Self>, permit: OwnedSemaphorePermit) {
         let now = self.now().monotonic;
         let mut progress = self.progress();
         if !matches!(progress.step(now), Step::Free) {
@@ -409,7 +419,10 @@ fn wake(slot: &Weak<Slot>) {
     if let Some(slot) = slot.upgrade()
         && slot.is_in_use()
     {
-        slot.refresh(slot.now().monotonic);
+        let now = slot.now().monotonic;
+        if !slot.refresh(now) {
+            slot.wake_at(now + NO_ROOM_DELAY, &mut slot.progress());
+        }
     }
 }
 

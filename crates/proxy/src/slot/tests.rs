@@ -596,11 +596,39 @@ async fn requests_for_one_key_need_room_for_one_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_needs_no_room() {
+async fn a_refresh_needs_no_room_among_keys_without_a_token() {
     let stage = Stage::scripted(vec![token(1000, 1), token(1000, 2)]);
     stage.ask().await.unwrap();
     let _others = Arc::clone(&stage.slot.shared.cold_attempts).acquire_many_owned(64).await.unwrap();
     sleep(Duration::from_secs(860)).await;
+    assert!(stage.ready().unwrap().contains("token-2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_keys_that_bypass_the_cache_all_at_once_128_fetch_and_the_rest_has_the_token_that_is_there() {
+    let stage = Stage::scripted(vec![]);
+    let slots: Vec<_> = (0..1000).map(|number| stage.another_slot(number)).collect();
+    for slot in &slots {
+        Arc::clone(slot).wait(Demand::Any).await.unwrap();
+    }
+    advance(BYPASS_INTERVAL).await;
+    let asked: Vec<_> = slots.iter().map(|slot| tokio::spawn(Arc::clone(slot).wait(Demand::New))).collect();
+    for answer in asked {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(stage.attempts(), 1000 + MAX_WARM_ATTEMPTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_finds_no_room_is_made_once_there_is_some() {
+    let stage = Stage::scripted(vec![token(600, 1), token(600, 2)]);
+    stage.ask().await.unwrap();
+    let all = u32::try_from(MAX_WARM_ATTEMPTS).unwrap();
+    let others = Arc::clone(&stage.slot.shared.warm_attempts).acquire_many_owned(all).await.unwrap();
+    sleep(Duration::from_secs(520)).await;
+    assert!(stage.ready().unwrap().contains("token-1"));
+    drop(others);
+    sleep(NO_ROOM_DELAY + Duration::from_millis(200)).await;
     assert!(stage.ready().unwrap().contains("token-2"));
 }
 
