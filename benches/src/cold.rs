@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use azwi_tests::emulator::clients::DEMO;
 use azwi_tests::http::Response;
+use azwi_tests::resources::resource;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::load::Load;
 use crate::report::{Limit, Quantity, Row};
-use crate::stage::{Stage, request, resource};
+use crate::stage::{Stage, request};
 use crate::statistics::median;
 
 /// Clients that want the same token at the same time.
@@ -38,7 +39,11 @@ pub(crate) fn measure(stage: &Stage, rounds: usize) -> anyhow::Result<Vec<Row>> 
         count("200 cold requests at once for one token: exchanges", exchanges),
         time("their p99, Entra takes 100 ms, fresh process", bursts.iter().map(|burst| burst.fresh), 125.0),
         time("the same in a process that has asked before", bursts.iter().map(|burst| burst.warm), 110.0),
-        time("20 tokens at once, Entra takes 100 ms: the last", crowds.iter().map(|crowd| crowd.last), 130.0),
+        time(
+            "20 tokens at once, Entra takes 100 ms: the last of a round",
+            crowds.iter().map(|crowd| crowd.last),
+            130.0,
+        ),
         count("their connections to Entra", connections),
     ]);
     Ok(rows)

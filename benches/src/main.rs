@@ -8,7 +8,6 @@ mod cores;
 mod hits;
 mod load;
 mod memory;
-mod proc;
 mod report;
 mod stage;
 mod start;
@@ -18,25 +17,24 @@ mod wrk;
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::bail;
-
 use crate::cores::Cores;
-use crate::report::{Form, Row};
+use crate::report::{Form, Limit, Quantity, Row};
 use crate::stage::Stage;
 
-const USAGE: &str = "usage: azwi-bench [--quick] [--output text|markdown|json]";
+const USAGE: &str =
+    "usage: azwi-bench quick|full text|markdown|json [ALLOCATIONS BYTES]; `cargo xtask bench` gives these";
 /// The same as `EX_USAGE` of sysexits.h.
 const BAD_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let Ok(options) = Options::parse(&arguments) else {
+    let Some(task) = Task::read(&arguments) else {
         eprintln!("{USAGE}");
         return ExitCode::from(BAD_USAGE);
     };
-    match measure(if options.quick { &QUICK } else { &FULL }) {
+    match measure(&task) {
         Ok(rows) => {
-            print!("{}", report::render(options.form, &machine(), &rows));
+            print!("{}", report::render(task.form, &machine(), &rows));
             if report::all_passed(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
@@ -46,34 +44,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// What is asked for.
-struct Options {
-    quick: bool,
+/// What is asked for, and what has been counted before.
+struct Task {
+    effort: &'static Effort,
     form: Form,
+    allocations: Option<[u32; 2]>,
 }
 
-impl Options {
-    fn parse(arguments: &[String]) -> anyhow::Result<Self> {
-        let mut options = Self { quick: false, form: Form::Text };
-        let mut words = arguments.iter().map(String::as_str);
-        while let Some(word) = words.next() {
-            match (word, word.strip_prefix("--output=")) {
-                ("--quick", _) => options.quick = true,
-                ("--output", _) => options.form = form(words.next())?,
-                (_, Some(name)) => options.form = form(Some(name))?,
-                _ => bail!("{word:?} is not known"),
-            }
-        }
-        Ok(options)
-    }
-}
-
-fn form(name: Option<&str>) -> anyhow::Result<Form> {
-    match name {
-        Some("text") => Ok(Form::Text),
-        Some("markdown") => Ok(Form::Markdown),
-        Some("json") => Ok(Form::Json),
-        other => bail!("no output is named {other:?}"),
+impl Task {
+    fn read(arguments: &[String]) -> Option<Self> {
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let [effort, form, allocations @ ..] = words.as_slice() else { return None };
+        let effort = match *effort {
+            "quick" => &QUICK,
+            "full" => &FULL,
+            _ => return None,
+        };
+        let allocations = match allocations {
+            [] => None,
+            [times, bytes] => Some([times.parse().ok()?, bytes.parse().ok()?]),
+            _ => return None,
+        };
+        Some(Self { effort, form: Form::named(form)?, allocations })
     }
 }
 
@@ -87,7 +79,7 @@ struct Effort {
 const FULL: Effort = Effort { hits: hits::Effort { rounds: 11, requests: 100_000 }, starts: 41, cold: 21 };
 const QUICK: Effort = Effort { hits: hits::Effort { rounds: 3, requests: 50_000 }, starts: 21, cold: 5 };
 
-fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
+fn measure(Task { effort, allocations, .. }: &Task) -> anyhow::Result<Vec<Row>> {
     let stage = Stage::new(Cores::take()?)?;
     eprintln!("memory, with 1,001 tokens one after another …");
     let memory = memory::measure(&stage)?;
@@ -97,7 +89,16 @@ fn measure(effort: &Effort) -> anyhow::Result<Vec<Row>> {
     let cold = cold::measure(&stage, effort.cold)?;
     eprintln!("cached hits:");
     let hits = hits::measure(&stage, effort.hits)?;
-    Ok([hits, cold, starts, memory, vec![memory::program()?]].concat())
+    Ok([hits, allocated(*allocations), cold, starts, memory, vec![memory::program()?]].concat())
+}
+
+/// By a test inside the sidecar, since nobody can count them from outside.
+fn allocated(counted: Option<[u32; 2]>) -> Vec<Row> {
+    let row = |figure, number: Option<u32>, unit| Row::maybe(figure, number.map(|n| Quantity::new(f64::from(n), unit)));
+    vec![
+        row("cached hit, allocations", counted.map(|[times, _]| times), "").limit(Limit::AtMost(5.0)),
+        row("cached hit, allocated", counted.map(|[_, bytes]| bytes), "bytes").limit(Limit::AtMost(1023.0)),
+    ]
 }
 
 /// What the numbers depend on.

@@ -80,7 +80,8 @@ struct Comparison {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     figure: String,
-    measured: Quantity,
+    /// `None` where it could not be.
+    measured: Option<Quantity>,
     comparison: Option<Comparison>,
     limit: Option<Limit>,
 }
@@ -88,6 +89,11 @@ pub(crate) struct Row {
 impl Row {
     /// Judged by itself, if a limit is added.
     pub(crate) fn new(figure: impl Into<String>, measured: Quantity) -> Self {
+        Self::maybe(figure, Some(measured))
+    }
+
+    /// What may not have been measured: then no limit of it is kept.
+    pub(crate) fn maybe(figure: impl Into<String>, measured: Option<Quantity>) -> Self {
         Self { figure: figure.into(), measured, comparison: None, limit: None }
     }
 
@@ -102,17 +108,22 @@ impl Row {
         self
     }
 
-    fn result(&self) -> Quantity {
-        self.comparison.as_ref().map_or(self.measured, |comparison| comparison.result)
+    fn result(&self) -> Option<Quantity> {
+        self.comparison.as_ref().map(|comparison| comparison.result).or(self.measured)
     }
 
     /// `None` without a limit.
     fn passed(&self) -> Option<bool> {
-        self.limit.map(|limit| limit.holds(self.result().number))
+        self.limit.map(|limit| self.result().is_some_and(|result| limit.holds(result.number)))
+    }
+
+    fn unit(&self) -> &'static str {
+        self.result().map_or("", |result| result.unit)
     }
 
     fn verdict(&self) -> &'static str {
         match self.passed() {
+            _ if self.measured.is_none() => "not measured",
             None => "",
             Some(true) => "ok",
             Some(false) => "MISSED",
@@ -123,10 +134,10 @@ impl Row {
         let comparison = self.comparison.as_ref();
         [
             self.figure.clone(),
-            self.measured.to_string(),
+            self.measured.map(|measured| measured.to_string()).unwrap_or_default(),
             comparison.map(|c| format!("{} {}", c.with, c.quantity)).unwrap_or_default(),
             comparison.map(|c| c.result.to_string()).unwrap_or_default(),
-            self.limit.map(|limit| format!("{limit} {}", self.result().unit)).unwrap_or_default().trim_end().to_owned(),
+            self.limit.map(|limit| format!("{limit} {}", self.unit())).unwrap_or_default().trim_end().to_owned(),
             self.verdict().to_owned(),
         ]
     }
@@ -140,9 +151,9 @@ impl Row {
         };
         json!({
             "figure": self.figure,
-            "measured": quantity(self.measured),
+            "measured": self.measured.map(quantity),
             "compared_with": self.comparison.as_ref().map(|c| json!({ "what": c.with, "measured": quantity(c.quantity) })),
-            "result": quantity(self.result()),
+            "result": self.result().map(quantity),
             "limit": limit.map(|limit| json!({ name: limit })),
             "passed": self.passed(),
         })
@@ -162,6 +173,17 @@ pub(crate) enum Form {
     Markdown,
     /// For programs.
     Json,
+}
+
+impl Form {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "markdown" => Some(Self::Markdown),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
 }
 
 /// The table of `rows`, measured on `machine`.
@@ -214,6 +236,13 @@ mod tests {
         let [hit, start] = rows().try_into().unwrap();
         assert!(!all_passed(&[hit.limit(Limit::AtMost(1.2))]));
         assert!(!all_passed(&[start.limit(Limit::AtLeast(3.0))]));
+    }
+
+    #[test]
+    fn a_limit_of_what_was_not_measured_is_not_kept() {
+        let row = Row::maybe("memory", None).limit(Limit::AtMost(3.0));
+        assert_eq!((row.passed(), row.verdict()), (Some(false), "not measured"));
+        assert!(!all_passed(&[row]));
     }
 
     #[test]

@@ -12,15 +12,10 @@ use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients::DEMO};
 use azwi_tests::http::METADATA;
 use azwi_tests::process::Process;
 use azwi_tests::proxy::{Proxy, TOKEN};
-use serde_json::json;
+use azwi_tests::resources::config;
 use tempfile::TempDir;
 
 use crate::cores::Cores;
-
-/// What can be asked for: the thousand of the figures, and those that are asked for only once.
-const RESOURCES: usize = 1500;
-/// The claim `roles` of the tokens, so long that a token has the 1.6 KB of a real one.
-const ROLES: [&str; 2] = ["Some.Role.That.Makes.The.Token.As.Long.As.A.Real.One", "And.Another.One"];
 
 /// As a chart that wants metrics sets them; a port that is free.
 pub(crate) const ARGUMENTS: [&str; 4] = ["--metrics-addr", "127.0.0.1:0", "--log-level", "info"];
@@ -103,11 +98,6 @@ impl Yardstick {
     }
 }
 
-/// The `number`th resource; all have names of the same length.
-pub(crate) fn resource(number: usize) -> String {
-    format!("https://resource-{number:04}.example.com/")
-}
-
 /// What an SDK sends for a token.
 pub(crate) fn request(resource: &str) -> Vec<u8> {
     let encoded: String = form_urlencoded::byte_serialize(resource.as_bytes()).collect();
@@ -115,18 +105,4 @@ pub(crate) fn request(resource: &str) -> Vec<u8> {
     // Writing to a `String` cannot fail.
     let _ = write!(request, "Host: 169.254.169.254\r\n{METADATA}\r\nUser-Agent: azwi-bench\r\nAccept: */*\r\n\r\n");
     request.into_bytes()
-}
-
-/// One identity and many resources.
-fn config() -> String {
-    let resources: Vec<String> = (0..RESOURCES).map(resource).collect();
-    let demo = json!({
-        "name": "demo",
-        "client_id": DEMO,
-        "kind": "managed_identity",
-        "roles": ROLES,
-        "federated_identity_credentials": [{ "subject": DEMO_SUBJECT }],
-    });
-    let tenant = json!({ "id": "11111111-1111-4111-8111-111111111111", "applications": [demo] });
-    json!({ "tenants": [tenant], "resources": resources }).to_string()
 }

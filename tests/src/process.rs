@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command};
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -58,4 +59,13 @@ impl Drop for Process {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Room in this process for some thousand connections, where it may have it.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn allow_many_files() -> anyhow::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context as _, bail};
 
-use crate::binaries::binary;
+use crate::binaries::{binary, released};
 use crate::http::{self, Connection, METADATA, Response};
 use crate::log::Log;
 use crate::process::Process;
@@ -34,6 +34,14 @@ impl Proxy {
     /// If it ends instead; with its log.
     pub fn start(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
         Self::launch(|| Ok(Command::new(binary("azwi-proxy")?)), env, args)
+    }
+
+    /// As [`Self::start`], but the program as it ships.
+    ///
+    /// # Errors
+    /// If it is not built or ends instead; with its log.
+    pub fn start_released(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
+        Self::launch(|| Ok(Command::new(released("azwi-proxy")?)), env, args)
     }
 
     /// As [`Self::start`], but with room for `files` open files at most.

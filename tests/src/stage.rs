@@ -9,6 +9,7 @@ pub use crate::emulator::DEMO_SUBJECT as SUBJECT;
 use crate::emulator::Emulator;
 pub use crate::emulator::clients::{DEMO, ORPHAN, SECOND};
 use crate::http::Response;
+use crate::metrics;
 use crate::proxy::Proxy;
 
 /// What apps usually ask for, as it stands in a query.
@@ -25,6 +26,11 @@ pub struct Stage {
 
 /// A service account token that says nothing: `{}`, `{}` and no signature.
 pub const BLANK_TOKEN: &str = "e30.e30.bm9uZQ";
+/// The name of the service account token's file.
+const TOKEN_FILE: &str = "azure-identity-token";
+/// An empty directory of root certificates, in that of a stage.
+const NO_ROOTS: &str = "no-roots";
+
 /// The tenant of [`alone`].
 pub const BLANK_TENANT: &str = "11111111-1111-4111-8111-111111111111";
 
@@ -34,7 +40,7 @@ pub const BLANK_TENANT: &str = "11111111-1111-4111-8111-111111111111";
 /// # Errors
 /// If it does not start.
 pub fn alone(directory: &Path, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Proxy> {
-    let token_file = directory.join("azure-identity-token");
+    let token_file = directory.join(TOKEN_FILE);
     fs::write(&token_file, BLANK_TOKEN)?;
     let token_file = token_file.to_string_lossy();
     let usual =
@@ -58,10 +64,34 @@ impl Stage {
     pub fn with(env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let entra = Emulator::start()?;
-        let token_file = directory.path().join("azure-identity-token");
+        let token_file = directory.path().join(TOKEN_FILE);
         entra.write_token(&token_file, SUBJECT)?;
-        let proxy = sidecar(&entra, &token_file, env, args)?;
+        let proxy = sidecar(Proxy::start, &entra, &token_file, env, args)?;
         Ok(Self { proxy, entra, directory })
+    }
+
+    /// The sidecar as it ships, logging and metered as the webhook has it, in an image without certificates of its own;
+    /// and an Entra that knows [`crate::resources`].
+    ///
+    /// # Errors
+    /// If it is not built, or something does not start.
+    pub fn released(args: &[&str]) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let entra = Emulator::start_with(Some(&crate::resources::config()), &[])?;
+        let token_file = directory.path().join(TOKEN_FILE);
+        entra.write_token(&token_file, SUBJECT)?;
+        fs::create_dir(directory.path().join(NO_ROOTS))?;
+        let proxy = sidecar_as_it_ships(&entra, directory.path(), args)?;
+        Ok(Self { proxy, entra, directory })
+    }
+
+    /// Replaces the sidecar by one as it ships that starts now; as [`Self::released`] otherwise.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn restart_released(&mut self, args: &[&str]) -> anyhow::Result<()> {
+        self.proxy = sidecar_as_it_ships(&self.entra, self.directory.path(), args)?;
+        Ok(())
     }
 
     /// Replaces the sidecar by one that starts now, with whatever fault is in force; as [`Self::with`] otherwise.
@@ -69,13 +99,13 @@ impl Stage {
     /// # Errors
     /// If it does not start.
     pub fn restart(&mut self, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<()> {
-        self.proxy = sidecar(&self.entra, &self.token_file(), env, args)?;
+        self.proxy = sidecar(Proxy::start, &self.entra, &self.token_file(), env, args)?;
         Ok(())
     }
 
     /// Where the sidecar reads the service account token.
     pub fn token_file(&self) -> PathBuf {
-        self.directory.path().join("azure-identity-token")
+        self.directory.path().join(TOKEN_FILE)
     }
 
     /// Asks the sidecar for the usual token.
@@ -95,7 +125,16 @@ impl Stage {
     }
 }
 
-fn sidecar(entra: &Emulator, token_file: &Path, env: &[(&str, &str)], args: &[&str]) -> anyhow::Result<Proxy> {
+/// [`Proxy::start`] or [`Proxy::start_released`].
+type Start = fn(&[(&str, &str)], &[&str]) -> anyhow::Result<Proxy>;
+
+fn sidecar(
+    start: Start,
+    entra: &Emulator,
+    token_file: &Path,
+    env: &[(&str, &str)],
+    args: &[&str],
+) -> anyhow::Result<Proxy> {
     let token_file = token_file.to_string_lossy().into_owned();
     let ca_file = entra.ca_file().to_string_lossy().into_owned();
     let usual = [
@@ -107,5 +146,12 @@ fn sidecar(entra: &Emulator, token_file: &Path, env: &[(&str, &str)], args: &[&s
     ];
     let env: Vec<_> = usual.iter().chain(env).copied().collect();
     let args: Vec<_> = ["--ca-file", &ca_file].iter().chain(args).copied().collect();
-    Proxy::start(&env, &args)
+    start(&env, &args)
+}
+
+fn sidecar_as_it_ships(entra: &Emulator, directory: &Path, args: &[&str]) -> anyhow::Result<Proxy> {
+    let args = [&[metrics::FLAG, "--log-level=info"], args].concat();
+    let no_roots = directory.join(NO_ROOTS);
+    let env = [("SSL_CERT_DIR", &*no_roots.to_string_lossy())];
+    sidecar(Proxy::start_released, entra, &directory.join(TOKEN_FILE), &env, &args)
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use azwi_tests::binaries::binary;
 use azwi_tests::http::{Connection, METADATA};
+use azwi_tests::process::allow_many_files;
 use azwi_tests::proxy::{Proxy, TOKEN};
 use azwi_tests::stage::{DEMO, RESOURCE, Stage};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit};
 use serde_json::Value;
 
 fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
@@ -159,8 +160,7 @@ fn a_head_that_takes_more_than_ten_seconds_ends_its_connection() -> Result<()> {
 
 /// Idle connections, and room for them in this process too.
 fn idle_connections(count: u64, proxy: &Proxy) -> Result<Vec<Connection>> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    allow_many_files()?;
     (0..count).map(|_| proxy.connect()).collect()
 }
 

@@ -1,5 +1,6 @@
 //! What goes on to the real metadata service, and what never does.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use azwi_tests::http::METADATA;
+use azwi_tests::http::{Connection, METADATA};
+use azwi_tests::process::allow_many_files;
 use azwi_tests::proxy::Proxy;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
 
@@ -31,9 +35,11 @@ impl Imds {
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if let Ok(request) = answer(&stream) {
-                    recorded.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-                }
+                let Ok(request) = read(&stream) else { continue };
+                // Before the answer: who has that may look at once.
+                recorded.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                // Who does not wait for it needs none.
+                drop(answer(&stream));
             }
         });
         Ok(Self { port, requests })
@@ -53,7 +59,7 @@ impl Imds {
     }
 }
 
-fn answer(mut stream: &TcpStream) -> std::io::Result<String> {
+fn read(stream: &TcpStream) -> std::io::Result<String> {
     let mut reader = BufReader::new(stream);
     let mut request = String::new();
     let mut length = 0;
@@ -71,12 +77,15 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<String> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     request.push_str(&String::from_utf8_lossy(&body));
+    Ok(request)
+}
+
+fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: IMDS/150\r\nKeep-Alive: timeout=5\r\nContent-Length: {}\r\n\r\n{DOCUMENT}",
         DOCUMENT.len()
-    )?;
-    Ok(request)
+    )
 }
 
 #[test]
@@ -271,8 +280,7 @@ fn an_answer_is_handed_on_as_it_comes() -> Result<()> {
 
 #[test]
 fn an_answer_that_still_comes_keeps_its_place_however_many_others_want_one() -> Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    allow_many_files()?;
     let mut streamed = ByHand::start()?;
     streamed.half()?;
     let mut others: Vec<_> = (0..1024).map(|_| streamed.proxy.connect()).collect::<Result<_>>()?;
@@ -389,56 +397,151 @@ fn a_metadata_service_that_does_not_take_connections_is_503_after_two_seconds() 
     Ok(())
 }
 
-/// Spellings of the identity paths, by every combination of these parts: an attacker's, and a careless client's.
-fn spellings() -> Vec<String> {
-    let roots = [
-        "/metadata",
-        "//metadata",
-        "/Metadata",
-        "/metadata/instance/..",
-        "/metadata/.",
-        "/%6detadata",
-        "/metadata/versions/../",
+/// Spellings that somebody has thought of, beside those that [`target`] makes up.
+const SPELLINGS: [&str; 11] = [
+    "/metadata/identity",
+    "//metadata//identity/oauth2/token?resource=x",
+    "/Metadata/IDENTITY/oauth2/token",
+    "/metadata/instance/../identity/oauth2/token",
+    "/metadata/versions/..//identity/info/x",
+    "/metadata/./identity;x/oauth2/token",
+    "/%6detadata/%69dentity",
+    "/metadata%2fidentity%2foauth2%2ftoken",
+    "/metadata/%2e%2e/metadata/identit%79",
+    "/metadata\\identity\\oauth2\\token",
+    "/metadata/instance/%252e%252e/identity",
+];
+
+/// A word as an attacker or a careless client may write it: each letter as it is, in the other case, or escaped.
+fn spelling(word: &'static str) -> impl Strategy<Value = String> {
+    let written = |letter: char| -> [String; 5] {
+        let code = u32::from(letter);
+        let other = if letter.is_lowercase() { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() };
+        [letter.into(), other.into(), format!("%{code:02x}"), format!("%{code:02X}"), format!("%25{code:02x}")]
+    };
+    // Mostly as it is: where all is strange nothing is ever passed on.
+    let letters =
+        word.chars().map(|letter| prop_oneof![60 => Just(letter.into()), 1 => select(written(letter).to_vec())]);
+    letters.collect::<Vec<_>>().prop_map(|letters| letters.concat())
+}
+
+/// One step of a path.
+fn segment() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        4 => Just("identity"), 2 => Just("metadata"), 2 => Just("instance"), 1 => Just("versions"), 1 => Just("oauth2"),
+        1 => Just("token"), 1 => Just("info"), 2 => Just(".."), 1 => Just("."), 1 => Just(""),
     ];
-    let separators = ["/", "//", "\\", "%2f", "%5c", ";/", "/./", "/%2e/", "/x/../", "?/", "#/"];
-    let identities =
-        ["identity", "Identity", "IDENTITY", "%69dentity", "identit%79", "identity;x", "instance/../identity"];
-    let tails = [
-        "",
-        "/",
-        "/oauth2/token",
-        "/oauth2/token/",
-        "\\oauth2\\token",
-        "%2foauth2%2ftoken",
-        "/info",
-        "/oauth2/token?resource=x",
-    ];
-    let mut all = Vec::new();
-    for root in roots {
-        for separator in separators {
-            for identity in identities {
-                all.extend(tails.iter().map(|tail| format!("{root}{separator}{identity}{tail}")));
-            }
+    let word = word.prop_flat_map(spelling);
+    let suffix = prop_oneof![12 => Just(""), 1 => Just(";x"), 1 => Just("."), 1 => Just("%00"), 1 => Just("%20")];
+    (word, suffix).prop_map(|(word, suffix)| word + suffix)
+}
+
+/// What comes before a segment.
+fn separator() -> impl Strategy<Value = &'static str> {
+    prop_oneof![16 => Just("/"), 1 => Just("//"), 1 => Just("\\"), 1 => Just("%2f"), 1 => Just("%5C"), 1 => Just("/./")]
+}
+
+/// What a client asks for: usually below `/metadata`, usually not as anybody should spell it.
+fn target() -> impl Strategy<Value = String> {
+    let root = prop_oneof![8 => Just("metadata").prop_flat_map(spelling), 1 => segment()];
+    let steps = proptest::collection::vec((separator(), segment()), 0..5);
+    let end = prop_oneof![4 => Just(""), 1 => Just("/"), 1 => Just("?resource=x"), 1 => Just("?/../identity"), 1 => Just("#x")];
+    (prop_oneof![6 => Just("/"), 1 => Just("//")], root, steps, end).prop_map(|(start, root, steps, end)| {
+        let steps: String = steps.into_iter().map(|(separator, segment)| separator.to_owned() + &segment).collect();
+        format!("{start}{root}{steps}{end}")
+    })
+}
+
+/// As a server might read it that forgives everything: escapes undone over and over, and whatever looks like a slash one.
+fn read_generously(target: &str) -> Vec<String> {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let mut path = path.to_owned();
+    while let Ok(decoded) = percent_decoded(&path)
+        && decoded != path
+    {
+        path = decoded;
+    }
+    let mut segments = Vec::new();
+    for segment in path.to_ascii_lowercase().split(['/', '\\']) {
+        match segment.split(';').next().unwrap_or_default().trim_end_matches(['\0', ' ']) {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            name => segments.push(name.to_owned()),
         }
     }
-    all
+    segments
+}
+
+fn percent_decoded(text: &str) -> Result<String> {
+    // A plus sign is only a space in a query.
+    let pair = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let decoded = form_urlencoded::parse(pair.as_bytes()).next().context("nothing")?;
+    Ok(decoded.0.into_owned())
+}
+
+fn means_an_identity(target: &str) -> bool {
+    matches!(read_generously(target).as_slice(), [root, identity, ..] if root == "metadata" && identity == "identity")
+}
+
+/// Asks on a connection that is kept where the sidecar keeps it.
+struct Asker {
+    proxy: Proxy,
+    connection: Connection,
+}
+
+impl Asker {
+    fn new(proxy: Proxy) -> Result<Self> {
+        Ok(Self { connection: proxy.connect()?, proxy })
+    }
+
+    fn status(&mut self, target: &str) -> Result<u16> {
+        self.connection.request("GET", target, &[METADATA])?;
+        let response = self.connection.response()?;
+        if response.header("Connection") == Some("close") {
+            self.connection = self.proxy.connect()?;
+        }
+        Ok(response.status)
+    }
+}
+
+#[test]
+fn spellings_of_identity_paths_are_recognised_by_this_test() {
+    for target in SPELLINGS {
+        assert!(means_an_identity(target), "{target}");
+    }
+    for target in ["/metadata/instance/identity", "/metadata/identity/../instance", "/metadata/identities"] {
+        assert!(!means_an_identity(target), "{target}");
+    }
+}
+
+#[test]
+fn no_known_spelling_of_an_identity_path_reaches_the_real_metadata_service() -> Result<()> {
+    let imds = Imds::start()?;
+    let mut asker = Asker::new(imds.sidecar(&[])?)?;
+    for target in SPELLINGS {
+        assert!(asker.status(target)? >= 400, "{target}");
+    }
+    assert_eq!(imds.requests(), Vec::<String>::new());
+    Ok(())
 }
 
 #[test]
 fn no_spelling_of_an_identity_path_reaches_the_real_metadata_service() -> Result<()> {
     let imds = Imds::start()?;
-    let proxy = imds.sidecar(&[])?;
-    let spellings = spellings();
-    assert!(spellings.len() > 4000);
-    let mut connection = proxy.connect()?;
-    for target in &spellings {
-        connection.request("GET", target, &[METADATA])?;
-        let response = connection.response()?;
-        assert!(response.status >= 400, "{target}: {}", response.status);
-        if response.header("Connection") == Some("close") {
-            connection = proxy.connect()?;
-        }
-    }
-    assert_eq!(imds.requests(), Vec::<String>::new());
+    let app = RefCell::new(Asker::new(imds.sidecar(&[])?)?);
+    let config = Config { cases: 5000, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config).run(&target(), |target| {
+        let before = imds.requests().len();
+        let status = app.borrow_mut().status(&target).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let passed_on = imds.requests().split_off(before);
+        let asked: Vec<_> = passed_on.iter().filter_map(|request| request.split(' ').nth(1)).collect();
+        prop_assert!(!asked.iter().any(|asked| means_an_identity(asked)), "{asked:?}");
+        prop_assert!(asked.is_empty() || !means_an_identity(&target), "{asked:?}");
+        prop_assert_eq!(status == 200, asked.len() == 1, "{} for {:?}", status, asked);
+        Ok(())
+    })?;
+    // Or it would say nothing.
+    let passed_on = imds.requests().len();
+    ensure!(passed_on > 100, "only {passed_on} requests were passed on");
     Ok(())
 }

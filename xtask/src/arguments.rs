@@ -8,6 +8,8 @@ cargo xtask demo [--keep]     build and show the main job on this machine: an un
 cargo xtask test [GROUP…]     run every test but release, or these groups:
                                 unit        what needs nothing but Rust
                                 black-box   the built programs on loopback
+                                timing      the same, one test at a time, for they take the time of answers
+                                landlock    what the kernel lets the sidecar read; needs Landlock
                                 namespace   real redirection, native nf_tables, in a network namespace
                                 iptables    the same through the iptables program; needs several user ids, too
                                 uids        who is redirected and who is not; needs several user ids
@@ -21,15 +23,15 @@ cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and ho
                                 --output=FORM      text, markdown or json
 cargo xtask --help            this text";
 
-/// What `bench` may be told, as the measurement understands it.
-const BENCH_OPTIONS: [&str; 4] = ["--quick", "--output=text", "--output=markdown", "--output=json"];
+/// How `bench` can show its table.
+const FORMS: [&str; 3] = ["text", "markdown", "json"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Help,
     Demo { keep: bool },
     Test(Vec<Group>),
-    Bench(Vec<String>),
+    Bench { quick: bool, form: &'static str },
 }
 
 impl Task {
@@ -46,21 +48,24 @@ impl Task {
                 let groups: Vec<_> = groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>()?;
                 Ok(Self::Test(groups.concat()))
             }
-            ["bench", options @ ..] => bench_options(options).map(Self::Bench),
+            ["bench", options @ ..] => bench(options),
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
         }
     }
 }
 
-/// Looked at here, for it takes minutes to build who else would.
-fn bench_options(words: &[&str]) -> Result<Vec<String>, String> {
-    let options = words.join(" ").replace("--output ", "--output=");
-    let unknown = options.split_whitespace().find(|option| !BENCH_OPTIONS.contains(option));
-    match unknown {
-        Some(option) => Err(format!("bench does not know {option:?}")),
-        None => Ok(options.split_whitespace().map(str::to_owned).collect()),
+fn bench(words: &[&str]) -> Result<Task, String> {
+    let (mut quick, mut form) = (false, "text");
+    for option in words.join(" ").replace("--output ", "--output=").split_whitespace() {
+        let known = option.strip_prefix("--output=").and_then(|name| FORMS.into_iter().find(|form| *form == name));
+        match (option, known) {
+            (_, Some(known)) => form = known,
+            ("--quick", _) => quick = true,
+            _ => return Err(format!("bench does not know {option:?}")),
+        }
     }
+    Ok(Task::Bench { quick, form })
 }
 
 #[cfg(test)]
@@ -83,7 +88,7 @@ mod tests {
 
     #[test]
     fn bench_takes_the_form_as_one_word_or_as_two() {
-        let expected = Ok(Task::Bench(vec!["--quick".to_owned(), "--output=json".to_owned()]));
+        let expected = Ok(Task::Bench { quick: true, form: "json" });
         assert_eq!(parse("bench --quick --output=json"), expected);
         assert_eq!(parse("bench --quick --output json"), expected);
     }

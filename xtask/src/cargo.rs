@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use crate::needs;
 
@@ -45,6 +45,18 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     }
 }
 
+/// The same, but what it prints on stdout is returned.
+pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, String> {
+    let line = format!("cargo {}", arguments.join(" "));
+    eprintln!("$ {line}");
+    let output = Command::new("cargo").args(arguments).current_dir(root()).stderr(Stdio::inherit()).output();
+    match output {
+        Ok(Output { status, stdout, .. }) if status.success() => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+        Ok(Output { status, .. }) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("cannot run `{line}`: {error}")),
+    }
+}
+
 /// `PATH` and the directories of system programs, such as iptables, which an ordinary user's often lacks.
 #[expect(clippy::disallowed_methods, reason = "to hand it on to what is run, not to be configured by it")]
 pub(crate) fn search_path() -> OsString {
@@ -80,9 +92,7 @@ fn static_target() -> String {
 
 /// Where the program `name` lies once it is built as it ships.
 pub(crate) fn released(name: &str) -> Result<PathBuf, String> {
-    let this = program(name)?;
-    let targets = this.ancestors().nth(2).ok_or("the target directory has no parent")?;
-    Ok(targets.join(static_target()).join("release").join(name))
+    Ok(target_directory()?.join(static_target()).join("release").join(name))
 }
 
 /// Where the program `name` lies once it is built: beside this one, whatever the target directory.

@@ -9,6 +9,10 @@ use crate::language::{LANGUAGES, Language};
 pub(crate) enum Group {
     Unit,
     BlackBox,
+    /// What takes the time of answers.
+    Timing,
+    /// What only a kernel with Landlock can show.
+    Landlock,
     Namespace,
     Iptables,
     Uids,
@@ -20,7 +24,8 @@ pub(crate) enum Group {
 
 impl Group {
     /// Those that are built soon and need no language but Rust.
-    const RUST: [Self; 5] = [Self::Unit, Self::BlackBox, Self::Namespace, Self::Iptables, Self::Uids];
+    const RUST: [Self; 7] =
+        [Self::Unit, Self::BlackBox, Self::Timing, Self::Landlock, Self::Namespace, Self::Iptables, Self::Uids];
 
     /// What runs where none is named: all that is built soon.
     pub(crate) fn usual() -> Vec<Self> {
@@ -39,6 +44,8 @@ impl Group {
         match self {
             Self::Unit => "unit",
             Self::BlackBox => "black-box",
+            Self::Timing => "timing",
+            Self::Landlock => "landlock",
             Self::Namespace => "namespace",
             Self::Iptables => "iptables",
             Self::Uids => "uids",
@@ -64,6 +71,8 @@ impl Group {
             _ if target.starts_with("redirect_iptables") => Self::Iptables,
             _ if target.starts_with("redirect_uids") => Self::Uids,
             _ if target.starts_with("redirect_") || target == "namespace" => Self::Namespace,
+            "measured" => Self::Timing,
+            "landlock" => Self::Landlock,
             "release" => Self::Release,
             _ => Self::BlackBox,
         }
@@ -99,6 +108,8 @@ mod tests {
         assert_eq!(Group::of("redirect_clients_java").name(), "java");
         assert_eq!(Group::of("namespace"), Group::Namespace);
         assert_eq!(Group::of("release"), Group::Release);
+        assert_eq!(Group::of("measured"), Group::Timing);
+        assert_eq!(Group::of("landlock"), Group::Landlock);
         assert_eq!(Group::of("concurrency"), Group::BlackBox);
     }
 

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
-        Ok(Task::Bench(options)) => bench::run(&options),
+        Ok(Task::Bench { quick, form }) => bench::run(quick, form),
         Err(error) => {
             eprintln!("xtask: {error}; `cargo xtask --help` tells what there is");
             ExitCode::from(BAD_USAGE)

@@ -13,12 +13,15 @@ use crate::group::Group;
 
 const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
      `sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`";
+const LANDLOCK: &str =
+    "needs a kernel with Landlock: see `docs.kernel.org/userspace-api/landlock.html`, Kernel support";
 const IPTABLES: &str = "needs the iptables program: `sudo apt-get install iptables`";
 
 /// The error is one line: what is missing and what to type.
 pub(crate) fn check(group: Group) -> Result<(), String> {
     match group {
-        Group::Unit | Group::BlackBox | Group::Release => Ok(()),
+        Group::Unit | Group::BlackBox | Group::Timing | Group::Release => Ok(()),
+        Group::Landlock => landlock(),
         Group::Namespace => users().map(drop),
         // The kernel refuses iptables' owner match on a uid that the namespace does not know.
         Group::Iptables => many_users().and_then(|()| iptables()),
@@ -31,10 +34,19 @@ fn many_users() -> Result<(), String> {
     if users()? == "many" { Ok(()) } else { Err(MANY_UIDS.to_owned()) }
 }
 
-/// `many` or `single`: the user ids that a namespace of this user has. The stage itself is asked.
+/// The kernel is asked by doing it: `/sys/kernel/security`, which would tell, is often not mounted.
+fn landlock() -> Result<(), String> {
+    if ask_the_stage("landlock")? == "enforced" { Ok(()) } else { Err(LANDLOCK.to_owned()) }
+}
+
+/// `many` or `single`: the user ids that a namespace of this user has.
 fn users() -> Result<String, String> {
+    ask_the_stage("users")
+}
+
+fn ask_the_stage(what: &str) -> Result<String, String> {
     let stage = program("demo")?;
-    let output = Command::new(&stage).arg("users").output();
+    let output = Command::new(&stage).arg(what).output();
     match output {
         Ok(Output { status, stdout, .. }) if status.success() => Ok(text(&stdout)),
         Ok(Output { stderr, .. }) => Err(text(&stderr)),

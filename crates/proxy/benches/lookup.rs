@@ -1,4 +1,4 @@
-//! Looking a cached token up: `cargo bench -p azwi-proxy --bench lookup`.
+//! Looking a cached token up: `cargo bench -p azwi-proxy --features bench --bench lookup`.
 
 use std::hint::black_box;
 

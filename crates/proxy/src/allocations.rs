@@ -3,26 +3,15 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use allocation_counter::AllocationInfo;
-use azwi_entra::{AuthorityHost, ClientId, LoopbackHttp, TenantId};
-use azwi_imds::Policy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cache::TokenCache;
-use crate::clock::{Clock, SystemClock};
-use crate::concerns::Concerns;
-use crate::identities::{Given, Identities};
 use crate::lookup::Entra;
-use crate::metrics::Metrics;
-use crate::pace::Pace;
-use crate::readiness::Readiness;
 use crate::server;
-use crate::service::App;
-use crate::slot::Shared;
+use crate::service::tests::app;
 
 /// Hits that are counted; enough that what happens once a second weighs nothing.
 const HITS: u64 = 500;
@@ -31,28 +20,10 @@ const REQUEST: &[u8] =
     b"GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F HTTP/1.1\r\n\
     Host: 169.254.169.254\r\nMetadata: true\r\nUser-Agent: azsdk-python-identity/1.25.0\r\nAccept: */*\r\n\r\n";
 
-fn app() -> App {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tenant = TenantId::parse("contoso.com").unwrap();
-    let client = ClientId::parse("aaaaaaaa-0000-4000-8000-000000000000").unwrap();
-    let authority = AuthorityHost::parse("https://login.example", LoopbackHttp::Refused).unwrap();
-    App {
-        policy: Policy::default(),
-        identities: Identities::new(Given { tenant: Some(tenant), default: Some(client), ..Given::default() }),
-        tokens: Some(TokenCache::new(Shared::new(Arc::new(Entra), Arc::clone(&clock), Duration::ZERO))),
-        readiness: Readiness::new(true, None),
-        passthrough: None,
-        refusals: Pace::default(),
-        concerns: Arc::new(Concerns::new(&authority, None)),
-        metrics: Some(Arc::new(Metrics::new(0))),
-        clock,
-    }
-}
-
 async fn connect() -> TcpStream {
     let listener = server::bind(0).unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, Arc::new(app()), pending()));
+    tokio::spawn(server::serve(listener, Arc::new(app(Arc::new(Entra))), pending()));
     TcpStream::connect(address).await.unwrap()
 }
 

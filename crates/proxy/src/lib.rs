@@ -16,6 +16,7 @@ pub mod identity_map;
 mod key;
 mod lifetime;
 mod logging;
+#[cfg(any(test, feature = "bench"))]
 pub mod lookup;
 mod metrics;
 mod pace;

@@ -257,3 +257,6 @@ fn token(headers: HeaderMap, body: Bytes) -> Answer {
 fn full(response: Response<Vec<u8>>) -> Answer {
     response.map(|body| Either::Left(Full::from(body)))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -20,10 +20,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use azwi_tests::landlock::has_landlock;
 use azwi_tests::namespace::{Namespace, Users};
 
 const USAGE: &str = "usage: demo [--keep]                show the main job; --keep: then a shell inside
        demo users                   which user ids a namespace of this user has: many or single
+       demo landlock                what Landlock can do here: enforced or nothing
        demo http-get URL [HEADER…]  one plain request
        demo tethered PROGRAM…       run a program that ends with its parent
        demo keep-directory          a temporary directory until stdin ends";
@@ -45,6 +47,7 @@ fn run() -> anyhow::Result<()> {
         [] => play::play(false),
         ["--keep"] => play::play(true),
         ["users"] => users(),
+        ["landlock"] => landlock(),
         ["http-get", url, headers @ ..] => http::get(url, headers),
         [cast::TETHERED, ..] => tethered::tethered(arguments.get(1..).unwrap_or_default()),
         [directory::KEEP] => directory::keep(),
@@ -55,5 +58,11 @@ fn run() -> anyhow::Result<()> {
 /// What `cargo xtask test` asks before it runs what needs a namespace.
 fn users() -> anyhow::Result<()> {
     println!("{}", if Namespace::new()?.users() == Users::Many { "many" } else { "single" });
+    Ok(())
+}
+
+/// What it asks before it runs what the kernel must restrict.
+fn landlock() -> anyhow::Result<()> {
+    println!("{}", if has_landlock()? { "enforced" } else { "nothing" });
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! The sidecar as it ships: optimised and static. `cargo xtask test release` builds it.
 
+mod cost;
+mod hostile;
+
 use std::fs;
 
 use anyhow::Result;
