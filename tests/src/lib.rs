@@ -12,6 +12,7 @@ pub mod landlock;
 pub mod log;
 pub mod metrics;
 pub mod namespace;
+pub mod packet_filter;
 pub mod pod;
 pub mod probe;
 pub mod process;

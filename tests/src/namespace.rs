@@ -37,6 +37,9 @@ pub enum As {
     Root,
     /// User id 0 without `CAP_NET_ADMIN`, and no way to get it.
     RootWithoutNetAdmin,
+    /// User id 0 with all capabilities, on a kernel that seems to have neither `nf_tables` nor anything else that is
+    /// reached through netfilter's netlink.
+    RootWithoutNfTables,
     /// That user id (and the group id of the same number) without capabilities. Needs [`Users::Many`] unless 0.
     Uid(u32),
 }
@@ -100,6 +103,7 @@ impl std::fmt::Display for As {
         match self {
             Self::Root => f.write_str("root"),
             Self::RootWithoutNetAdmin => f.write_str("root-without-net-admin"),
+            Self::RootWithoutNfTables => f.write_str("root-without-nf-tables"),
             Self::Uid(uid) => write!(f, "{uid}"),
         }
     }

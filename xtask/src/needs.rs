@@ -15,7 +15,8 @@ const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
      `sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`";
 const LANDLOCK: &str =
     "needs a kernel with Landlock: see `docs.kernel.org/userspace-api/landlock.html`, Kernel support";
-const IPTABLES: &str = "needs the iptables program: `sudo apt-get install iptables`";
+/// Programs that the tests of packet filters run, and the packages they come in.
+const PACKET_FILTER: [(&str, &str); 3] = [("iptables", "iptables"), ("nft", "nftables"), ("ip", "iproute2")];
 
 /// The error is one line: what is missing and what to type.
 pub(crate) fn check(group: Group) -> Result<(), String> {
@@ -24,7 +25,7 @@ pub(crate) fn check(group: Group) -> Result<(), String> {
         Group::Landlock => landlock(),
         Group::Namespace => users().map(drop),
         // The kernel refuses iptables' owner match on a uid that the namespace does not know.
-        Group::Iptables => many_users().and_then(|()| iptables()),
+        Group::Iptables => many_users().and_then(|()| packet_filter()),
         Group::Uids => many_users(),
         Group::Clients(language) => users().and_then(|_| clients::tools(language)).map(drop),
     }
@@ -74,12 +75,11 @@ fn rustup(target: &str) -> bool {
     Command::new("rustup").args(["target", "add", target]).status().is_ok_and(|status| status.success())
 }
 
-fn iptables() -> Result<(), String> {
-    if has("iptables") || is_root() && install("iptables") && has("iptables") {
-        Ok(())
-    } else {
-        Err(IPTABLES.to_owned())
-    }
+fn packet_filter() -> Result<(), String> {
+    PACKET_FILTER.into_iter().try_for_each(|(program, package)| {
+        let is_there = has(program) || is_root() && install(package) && has(program);
+        is_there.then_some(()).ok_or_else(|| format!("needs the program {program}: `sudo apt-get install {package}`"))
+    })
 }
 
 fn has(program: &str) -> bool {

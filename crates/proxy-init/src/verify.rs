@@ -34,7 +34,8 @@ pub(crate) enum Error {
     NotRedirected { metadata: SocketAddrV4, port: u16, reason: io::Error },
     #[error(
         "the packet filter of this pod stops connections to 127.0.0.1:{0}, where the redirect leads: allow them in the \
-         chains OUTPUT and INPUT of the table filter, whose policy may be DROP"
+         table filter, whose chain OUTPUT may have the policy DROP, by their destination, since `-o lo` does not match \
+         what is redirected"
     )]
     Filtered(u16),
     #[error("the rules were accepted, but connections of user {0}, the proxy's own, are redirected too")]
@@ -82,6 +83,7 @@ impl Witness {
             Self::Proxy => recognise(plan.metadata),
         };
         verified.map_err(|failure| match failure {
+            Failure::Dropped => Error::Filtered(plan.proxy_port),
             Failure::Exchange(_) if is_filtered(plan.proxy_port) => Error::Filtered(plan.proxy_port),
             Failure::Exchange(reason) => {
                 Error::NotRedirected { metadata: plan.metadata, port: plan.proxy_port, reason }
@@ -92,6 +94,8 @@ impl Witness {
 }
 
 enum Failure {
+    /// Nobody has taken the connection and nobody has refused it, while somebody listens where it is led to.
+    Dropped,
     Exchange(io::Error),
     NotExempt,
 }
@@ -100,6 +104,10 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Exchange(error)
     }
+}
+
+fn dropped(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::TimedOut { Failure::Dropped } else { Failure::Exchange(error) }
 }
 
 fn loopback(port: u16) -> SocketAddrV4 {
@@ -112,7 +120,7 @@ fn is_filtered(port: u16) -> bool {
 }
 
 fn recognise(metadata: SocketAddrV4) -> Result<Exemption, Failure> {
-    if is_proxy(metadata)? {
+    if is_proxy(metadata).map_err(dropped)? {
         return Ok(Exemption::ByRule);
     }
     Err(io::Error::other("somebody else answered, not the proxy that listens there").into())
@@ -125,7 +133,7 @@ fn exchange(listener: &TcpListener, plan: Plan) -> Result<Exemption, Failure> {
     let (question, answer, exempt) = (nonce(), nonce(), nonce());
     let exemption = connect_as(plan.proxy_uid, plan.metadata, &exempt);
     // The kernel completes the handshake for a listener that has not accepted yet, so one thread is enough.
-    let mut client = TcpStream::connect_timeout(&SocketAddr::V4(plan.metadata), DEADLINE)?;
+    let mut client = TcpStream::connect_timeout(&SocketAddr::V4(plan.metadata), DEADLINE).map_err(dropped)?;
     client.write_all(&question)?;
     accept_until(listener, deadline, &question, &exempt)?.write_all(&answer)?;
     if receive(&mut client, deadline)? == answer {

@@ -20,7 +20,8 @@ const LEGACY: &str = "iptables-legacy";
 const EITHER: &str = "iptables";
 /// The legacy tables that this network namespace has. To list one that it does not have would make it.
 const LEGACY_TABLES: &str = "/proc/net/ip_tables_names";
-/// For the lock that iptables programs share, per command. In seconds; longer than anybody holds it who is at work.
+/// For the lock that iptables programs share, per command. In seconds, which is longer than anybody holds it who is at
+/// work. What the library would say by itself is to wait for ever.
 const PATIENCE: &str = "-w 5";
 
 /// Why iptables holds no rules of ours.
@@ -41,22 +42,17 @@ pub(crate) enum Error {
 }
 
 /// The nat table of one flavour.
-pub(super) struct Nat {
-    iptables: IPTables,
-    can_wait: bool,
-}
+pub(super) struct Nat(IPTables);
 
 /// The nat table to write to, and the other flavour's if there are rules there too.
 pub(super) fn tables() -> Result<(Nat, Option<Nat>), Error> {
-    let installed = iptables::new(false).map_err(|error| cannot_run(error.as_ref()))?;
-    let nat = |program| Nat::new(program, installed.has_wait);
-    let legacy = if has_legacy_table() { sized(nat(LEGACY))? } else { None };
-    Ok(match (sized(nat(NFT)), legacy) {
+    let legacy = if has_legacy_table() { sized(Nat::of(LEGACY))? } else { None };
+    Ok(match (sized(Nat::of(NFT)), legacy) {
         (Ok(Some((nft, rules))), Some((legacy, more))) if more > rules => (legacy, Some(nft)),
         (Ok(Some((nft, _))), legacy) => (nft, legacy.filter(|(_, rules)| *rules > 0).map(|(legacy, _)| legacy)),
         (_, Some((legacy, _))) => (legacy, None),
-        (Ok(None), None) => (nat(EITHER), None),
-        (Err(error), None) => (sized(nat(LEGACY))?.ok_or(error)?.0, None),
+        (Ok(None), None) => (Nat::of(EITHER), None),
+        (Err(error), None) => (sized(Nat::of(LEGACY))?.ok_or(error)?.0, None),
     })
 }
 
@@ -74,13 +70,14 @@ fn sized(nat: Nat) -> Result<Option<(Nat, usize)>, Error> {
 }
 
 impl Nat {
-    fn new(program: &'static str, can_wait: bool) -> Self {
-        // What the library would say by itself is to wait for ever.
-        Self { iptables: IPTables { cmd: program, has_check: true, has_wait: false, is_numeric: false }, can_wait }
+    /// Without a look at its version, as the library would take one: the nft flavour does not even tell that where the
+    /// kernel has no `nf_tables`.
+    fn of(program: &'static str) -> Self {
+        Self(IPTables { cmd: program, has_check: true, has_wait: false, is_numeric: false })
     }
 
     pub(super) fn program(&self) -> &'static str {
-        self.iptables.cmd
+        self.0.cmd
     }
 
     pub(super) fn list(&self) -> Result<Listing, Error> {
@@ -88,8 +85,8 @@ impl Nat {
     }
 
     pub(super) fn run(&self, command: &str) -> Result<String, Error> {
-        let words = if self.can_wait { format!("{PATIENCE} {command}") } else { command.to_owned() };
-        let output = self.iptables.execute(TABLE, &words).map_err(|error| cannot_run(error.as_ref()))?;
+        let words = format!("{PATIENCE} {command}");
+        let output = self.0.execute(TABLE, &words).map_err(|error| cannot_run(error.as_ref()))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }

@@ -12,6 +12,8 @@ use caps::{CapSet, Capability};
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
+use crate::without;
+
 /// Returns only if the program could not be started.
 pub(crate) fn enter<'a>(
     holder: &str,
@@ -49,6 +51,10 @@ fn become_user(user: &str) -> anyhow::Result<()> {
             switch_to(0)?;
             // What the bounding set lacks, exec(2) does not give even to root.
             caps::drop(None, CapSet::Bounding, Capability::CAP_NET_ADMIN).context("cannot drop CAP_NET_ADMIN")
+        }
+        "root-without-nf-tables" => {
+            switch_to(0)?;
+            without::nf_tables()
         }
         uid => switch_to(uid.parse().with_context(|| format!("{uid:?} is no user id"))?),
     }

@@ -6,6 +6,7 @@
 mod enter;
 mod hold;
 mod loopback;
+mod without;
 
 use std::env;
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ fn run() -> anyhow::Result<()> {
     match words.as_slice() {
         ["hold"] => hold::hold(),
         ["enter", holder, user, "--", _, ..] => enter::enter(holder, user, arguments.iter().skip(4)),
-        _ => bail!("usage: netns hold | netns enter PID (root|root-without-net-admin|UID) -- PROGRAM [ARGUMENT…]"),
+        _ => bail!(
+            "usage: netns hold | \
+             netns enter PID (root|root-without-net-admin|root-without-nf-tables|UID) -- PROGRAM [ARGUMENT…]"
+        ),
     }
 }
