@@ -54,6 +54,11 @@ impl Pod {
         Ok(Self { entra, _sidecar: sidecar, namespace, directory })
     }
 
+    /// Its network, and whoever is root there.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// A command that runs `program` as an app of the pod: with nothing in its environment but `PATH` and a home of its
     /// own, and with no power over the network. Arguments and standard streams are added as usual.
     pub fn app(&self, program: &Path) -> Command {

@@ -14,6 +14,8 @@ pub struct Answer {
     pub code: i32,
     /// All of stderr: JSON lines, or clap's words for a wrong command line.
     pub log: String,
+    /// All of stdout: what it was asked to tell.
+    pub told: String,
 }
 
 /// Runs it to its end. Of the settings that it reads it sees those in `env` only.
@@ -32,5 +34,5 @@ pub fn proxy_init<E: AsRef<OsStr>>(
     }
     let output = command.args(args).envs(env.iter().map(|(name, value)| (name, value))).output()?;
     let code = output.status.code().context("azwi-proxy-init was ended by a signal")?;
-    Ok(Answer { code, log: String::from_utf8(output.stderr)? })
+    Ok(Answer { code, log: String::from_utf8(output.stderr)?, told: String::from_utf8(output.stdout)? })
 }

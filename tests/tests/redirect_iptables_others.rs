@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use azwi_tests::namespace::As;
 use azwi_tests::packet_filter::{FLAVOURS, Filtered};
+use azwi_tests::pod::Pod;
 use azwi_tests::probe::{Listener, who_answers};
+use azwi_tests::proxy_init::proxy_init;
 
 const METADATA: &str = "169.254.169.254:80";
 const BACKENDS: [&str; 2] = ["nftables", "iptables"];
@@ -46,6 +48,30 @@ fn a_foreign_table_that_is_asked_before_ours_makes_the_run_fail_and_ours_go() ->
         assert!(answer.log.contains("is not redirected to port 8000"), "{}", answer.log);
         assert!(!stage.run("nft", "list ruleset")?.to_lowercase().contains("azwi"));
     }
+    Ok(())
+}
+
+#[test]
+fn a_foreign_table_that_captures_the_sidecar_s_own_connections_is_found_out() -> Result<()> {
+    let stage = Filtered::new()?;
+    stage.feed("nft", "-f -", &FOREIGN.replace("-100", "-150").replace("9999", "8000"))?;
+    let answer = stage.proxy_init(As::Root, &[])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("connections of user 1501, the proxy's own, are redirected too"), "{}", answer.log);
+    assert!(!stage.run("nft", "list ruleset")?.contains("azwi"));
+    Ok(())
+}
+
+#[test]
+fn a_sidecar_that_listens_already_is_not_taken_for_whom_a_foreign_table_leads_to() -> Result<()> {
+    let pod = Pod::new()?;
+    let table = FOREIGN.replace("-100", "-150");
+    let foreign = pod.namespace().command("nft", As::Root).arg(table).status()?;
+    assert!(foreign.success());
+    let _somebody = Listener::start(pod.namespace(), As::Root, "127.0.0.1:9999", "somebody")?;
+    let answer = proxy_init::<&str>(pod.namespace(), As::Root, &["--verify-only"], &[])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("is not redirected to port 8000"), "{}", answer.log);
     Ok(())
 }
 

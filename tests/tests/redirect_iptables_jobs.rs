@@ -1,0 +1,109 @@
+//! What azwi-proxy-init tells is what it does, in the words of the programs that operators use; and how it replaces rules.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, Result};
+use azwi_tests::namespace::As;
+use azwi_tests::packet_filter::{FLAVOURS, Filtered};
+use azwi_tests::proxy_init::proxy_init;
+
+const IPTABLES: &str = "--backend=iptables";
+const SETTINGS: [&str; 3] = ["--proxy-port=8001", "--proxy-uid=2000", "--metadata-port=81"];
+
+#[test]
+fn what_a_dry_run_tells_nft_is_what_a_run_installs_comments_included() -> Result<()> {
+    let (told, installed) = (Filtered::new()?, Filtered::new()?);
+    let dry_run = told.proxy_init(As::Root, &[&SETTINGS, ["--dry-run"].as_slice()].concat())?;
+    told.feed("nft", "-f -", &dry_run.told)?;
+    installed.redirect(&SETTINGS)?;
+    let ruleset = installed.run("nft", "list ruleset")?;
+    assert_eq!(told.run("nft", "list ruleset")?, ruleset);
+    assert!(ruleset.contains(r#"comment "to the azwi proxy""#), "{ruleset}");
+    Ok(())
+}
+
+#[test]
+fn what_a_dry_run_tells_a_shell_is_what_a_run_installs() -> Result<()> {
+    let (told, installed) = (Filtered::new()?, Filtered::new()?);
+    let dry_run = told.proxy_init(As::Root, &[&SETTINGS, [IPTABLES, "--dry-run"].as_slice()].concat())?;
+    told.feed("sh", "-e", &dry_run.told.replace("iptables ", "iptables-nft "))?;
+    installed.redirect(&[&SETTINGS, [IPTABLES].as_slice()].concat())?;
+    assert_eq!(told.rules("iptables-nft")?, installed.rules("iptables-nft")?);
+    Ok(())
+}
+
+#[test]
+fn rules_that_somebody_has_changed_are_not_verified_until_a_run_has_put_them_right() -> Result<()> {
+    let delete = ["-t nat -D AZWI_PROXY_OUTPUT 1", "-t nat -D AZWI_PROXY_REDIRECT 1", "-t nat -F OUTPUT"];
+    for (flavour, command) in FLAVOURS.into_iter().flat_map(|flavour| delete.map(|command| (flavour, command))) {
+        let stage = Filtered::new()?;
+        // So that it is this flavour that is taken.
+        stage.run(flavour, "-t nat -A PREROUTING -p tcp --dport 9 -j REDIRECT --to-ports 99")?;
+        stage.redirect(&[IPTABLES])?;
+        stage.redirect(&[IPTABLES, "--verify-only"])?;
+        stage.run(flavour, command)?;
+        let answer = stage.proxy_init(As::Root, &[IPTABLES, "--verify-only"])?;
+        assert_eq!(answer.code, 1, "{flavour} {command}");
+        assert!(answer.log.contains(&format!("{flavour} holds rules")), "{flavour} {command}: {}", answer.log);
+        stage.redirect(&[IPTABLES])?;
+        stage.redirect(&[IPTABLES, "--verify-only"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_table_that_somebody_has_changed_is_not_verified() -> Result<()> {
+    let stage = Filtered::new()?;
+    stage.redirect(&[])?;
+    stage.feed("nft", "-f -", "insert rule ip azwi_proxy output meta skuid 7 return\n")?;
+    let answer = stage.proxy_init(As::Root, &["--verify-only"])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("not those of these settings"), "{}", answer.log);
+    Ok(())
+}
+
+/// Runs the real program, then keeps what the table looks like.
+const RECORDER: &str = r#"#!/bin/sh
+/usr/sbin/iptables-nft "$@" || exit
+/usr/sbin/iptables-nft -t nat -S > "$RECORD/$(date +%s%N)"
+"#;
+
+#[test]
+fn while_rules_are_replaced_connections_never_pass_by() -> Result<()> {
+    let (stage, programs, record) = (Filtered::new()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    stage.redirect(&[IPTABLES])?;
+    let recorder = programs.path().join("iptables-nft");
+    fs::write(&recorder, RECORDER)?;
+    fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:/usr/sbin:/usr/bin:/bin", programs.path().display());
+    let env = [("PATH", path.into()), ("RECORD", record.path().to_owned()), stage.lock()];
+    let answer = proxy_init(&stage.namespace, As::Root, &[&SETTINGS[..2], &[IPTABLES]].concat(), &env)?;
+    assert_eq!(answer.code, 0, "{}", answer.log);
+
+    let mut moments = 0;
+    for moment in fs::read_dir(record.path())? {
+        let rules = fs::read_to_string(moment?.path())?;
+        let way =
+            ["-A OUTPUT -d 169.254.169.254/32", "-A AZWI_PROXY_OUTPUT -j AZWI", "-A AZWI_PROXY_REDIRECT -p tcp -j"];
+        for step in way {
+            assert!(rules.contains(step), "{step} is missing in {rules}");
+        }
+        moments += 1;
+    }
+    assert!(moments > 5, "{moments}");
+    Ok(())
+}
+
+#[test]
+fn a_jump_that_lies_behind_somebody_else_s_rule_comes_to_the_front() -> Result<()> {
+    let stage = Filtered::new()?;
+    stage.redirect(&[IPTABLES])?;
+    stage.run("iptables-nft", "-t nat -I OUTPUT 1 -p tcp -j REDIRECT --to-ports 15001")?;
+    stage.redirect(&[IPTABLES])?;
+    let rules = stage.rules("iptables-nft")?;
+    let output: Vec<_> = rules.iter().filter(|rule| rule.starts_with("-A OUTPUT")).collect();
+    assert_eq!(output.len(), 2);
+    assert!(output.first().context("no rules")?.ends_with("-j AZWI_PROXY_OUTPUT"), "{output:?}");
+    Ok(())
+}
