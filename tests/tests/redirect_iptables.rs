@@ -230,7 +230,7 @@ fn a_redirect_that_does_not_work_is_taken_back() {
         stage.iptables(&format!("-A {BLOCK}"));
         let answer = stage.proxy_init(As::Root, &[backend]);
         assert_eq!(answer.code, 1);
-        assert!(answer.log.contains("not redirected"), "{}", answer.log);
+        assert!(answer.log.contains("packet filter of this pod stops"), "{}", answer.log);
 
         stage.iptables(&format!("-D {BLOCK}"));
         let _imds = stage.listen(METADATA, "imds");
