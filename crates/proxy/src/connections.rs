@@ -6,11 +6,11 @@
 //! is ready as a whole.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::sleep;
 
@@ -25,8 +25,8 @@ pub(crate) struct Connections {
     changed: Notify,
     /// Of those who cannot wait, one at a time goes on.
     impatient: Semaphore,
-    /// Room for requests in the works: three for four connections.
-    works: Arc<Semaphore>,
+    /// Connections with a request in the works.
+    busy: AtomicUsize,
     /// Counts events; whatever happened later has a higher number.
     events: AtomicU64,
 }
@@ -62,8 +62,8 @@ impl Connections {
     pub(crate) fn new(most: usize) -> Arc<Self> {
         let seats = Mutex::new(HashMap::new());
         let impatient = Semaphore::new(1);
-        let works = Arc::new(Semaphore::new((most * 3 / 4).max(1)));
-        Arc::new(Self { most, seats, changed: Notify::new(), impatient, works, events: AtomicU64::new(0) })
+        let (busy, events) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { most, seats, changed: Notify::new(), impatient, busy, events })
     }
 
     /// A place for one more connection; waits only while all others have requests in the works.
@@ -160,13 +160,17 @@ impl Guest {
         }
     }
 
-    /// Marks a request as being in the works until the value is dropped; `None` if as many are as may be.
-    pub(crate) fn request(&self) -> Option<InTheWorks> {
-        let permit = Arc::clone(&self.connections.works).try_acquire_owned().ok()?;
+    /// Whether as many requests are in the works as should be: three for four connections there is room for.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.connections.busy.load(Ordering::Relaxed) >= self.connections.most * 3 / 4
+    }
+
+    /// Marks a request as being in the works until the value is dropped.
+    pub(crate) fn request(&self) -> InTheWorks {
         self.was_active();
         self.seat.requests.fetch_add(1, Ordering::Relaxed);
-        let connections = Arc::clone(&self.connections);
-        Some(InTheWorks { connections, seat: Arc::clone(&self.seat), _permit: permit })
+        self.connections.busy.fetch_add(1, Ordering::Relaxed);
+        InTheWorks { connections: Arc::clone(&self.connections), seat: Arc::clone(&self.seat) }
     }
 }
 
@@ -181,13 +185,13 @@ impl Drop for Guest {
 pub(crate) struct InTheWorks {
     connections: Arc<Connections>,
     seat: Arc<Seat>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for InTheWorks {
     fn drop(&mut self) {
         self.seat.last_event.store(self.connections.next_event(), Ordering::Relaxed);
         self.seat.requests.fetch_sub(1, Ordering::Relaxed);
+        self.connections.busy.fetch_sub(1, Ordering::Relaxed);
         self.connections.changed.notify_one();
     }
 }
@@ -231,31 +235,31 @@ mod tests {
     async fn a_connection_with_a_request_in_the_works_is_left_alone() {
         let connections = Connections::new(1);
         let (first, _task) = open(&connections).await;
-        let request = first.request().unwrap();
+        let request = first.request();
         assert!(timeout(NEVER, connections.admit()).await.is_err());
         drop(request);
         assert!(timeout(NEVER, connections.admit()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_four_connections_three_may_have_a_request_in_the_works_so_that_there_is_room_for_another() {
+    async fn it_is_crowded_while_three_of_four_connections_have_a_request_in_the_works() {
         let connections = Connections::new(4);
-        let mut guests = Vec::new();
-        for _ in 0..4 {
-            guests.push(open(&connections).await.0);
+        let (first, _task) = open(&connections).await;
+        let mut requests = Vec::new();
+        for _ in 0..3 {
+            assert!(!first.is_crowded());
+            requests.push(open(&connections).await.0.request());
         }
-        let requests: Vec<_> = guests.iter().map_while(|guest| guest.request()).collect();
-        assert_eq!(requests.len(), 3);
-        assert!(timeout(NEVER, connections.admit()).await.is_ok());
-        drop(requests);
-        assert!(guests[0].request().is_some());
+        assert!(first.is_crowded());
+        requests.pop();
+        assert!(!first.is_crowded());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ends_makes_room() {
         let connections = Connections::new(1);
         let first = connections.admit().await;
-        let _request = first.request().unwrap();
+        let _request = first.request();
         drop(first);
         assert!(timeout(NEVER, connections.admit()).await.is_ok());
     }
@@ -274,7 +278,7 @@ mod tests {
         let connections = Connections::new(3);
         tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let ((used, used_task), (waiting, waiting_task)) = (open(&connections).await, open(&connections).await);
-        let _request = waiting.request().unwrap();
+        let _request = waiting.request();
         for _ in 0..5 {
             sleep(PATIENCE / 2).await;
             used.was_active();
@@ -287,7 +291,7 @@ mod tests {
         let connections = Connections::new(1);
         tokio::spawn(Arc::clone(&connections).clear_out(PATIENCE, LONG_PATIENCE));
         let (guest, mut task) = open(&connections).await;
-        let _request = guest.request().unwrap();
+        let _request = guest.request();
         assert!(timeout(LONG_PATIENCE * 9 / 10, &mut task).await.is_err());
         assert!(timeout(PATIENCE, &mut task).await.is_ok());
     }

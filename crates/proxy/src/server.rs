@@ -140,12 +140,9 @@ async fn connection(stream: TcpStream, app: Arc<App>, mut phase: watch::Receiver
     let _ = stream.set_nodelay(true);
     let farewell = phase.clone();
     let turn = Turn { guest, is_taken: AtomicBool::new(false) };
-    let service = service_fn(|request| match app.answer(request) {
+    let service = service_fn(|request| match app.answer(request, turn.guest.is_crowded()) {
         Answering::Now(answer) => turn.answer(answer),
-        Answering::Later(later) => match turn.guest.request() {
-            Some(in_the_works) => Answering::Later(Box::pin(finish(later, farewell.clone(), in_the_works))),
-            None => turn.answer(Some(app.crowded())),
-        },
+        Answering::Later(later) => Answering::Later(Box::pin(finish(later, farewell.clone(), turn.guest.request()))),
     });
     let mut http = http1::Builder::new();
     // Time is kept by `Connections`: a timer of hyper's would be set anew for every request.

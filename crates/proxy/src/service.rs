@@ -62,8 +62,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Answers a request, at once where that is possible.
-    pub(crate) fn answer<B>(&self, mut request: Request<B>) -> Answering
+    /// Answers a request, at once where that is possible, and in any case where it `is_crowded`.
+    pub(crate) fn answer<B>(&self, mut request: Request<B>, is_crowded: bool) -> Answering
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -81,10 +81,15 @@ impl App {
                     self.count(|requests| &requests.cached);
                     token(mem::take(request.headers_mut()), body).into()
                 }
+                Ok(Token::Wanted(slot, _)) if is_crowded => self.without_waiting(&slot).into(),
                 Ok(Token::Wanted(slot, demand)) => self.wait(slot, demand),
                 Err(refused) => (*refused).into(),
             },
             Ok(azwi_imds::Request::IdentityInfo) => self.identity_info().into(),
+            Ok(azwi_imds::Request::Category { .. }) if is_crowded && self.passthrough.is_some() => {
+                self.count(|requests| &requests.passthrough_failed);
+                full(failure::crowded().response()).into()
+            }
             Ok(azwi_imds::Request::Category { path }) => self.pass_through(request, path),
             Err(rejection) => self.reject(rejection).into(),
         }
@@ -117,6 +122,15 @@ impl App {
         let identity = self.identities.resolve(None).map_err(|unresolved| unresolved.to_string())?;
         let tokens = self.tokens.as_ref().ok_or(NO_TOKEN_FILE)?;
         tokens.slot(identity, resource.as_str().into()).map_err(|error| error.to_string())
+    }
+
+    /// The token that is there, even if a better one would be waited for otherwise.
+    fn without_waiting(&self, slot: &Arc<Slot>) -> Answer {
+        let outcome = slot.valid().ok_or_else(|| Box::new(failure::crowded()));
+        if let Some(metrics) = &self.metrics {
+            metrics.requests.waited(&outcome).inc();
+        }
+        from_outcome(outcome)
     }
 
     fn wait(&self, slot: Arc<Slot>, demand: Demand) -> Answering {
@@ -173,12 +187,6 @@ impl App {
         }
         self.count(|requests| &requests.misconfigured);
         full(failure.response())
-    }
-
-    /// The answer to a request that would have to wait, where as many wait as may.
-    pub(crate) fn crowded(&self) -> Answer {
-        self.count(|requests| &requests.throttled);
-        full(failure::crowded().response())
     }
 
     fn readyz(&self) -> Answer {

@@ -209,9 +209,18 @@ impl Slot {
 
     /// The answer, if a token is there that any app is content with. Starts a refresh when one is due, without waiting.
     pub(crate) fn ready(self: &Arc<Self>) -> Option<Bytes> {
+        self.at_once(Lifetime::is_comfortable)
+    }
+
+    /// As [`Self::ready`], down to the last minute of a token.
+    pub(crate) fn valid(self: &Arc<Self>) -> Option<Bytes> {
+        self.at_once(Lifetime::is_usable)
+    }
+
+    fn at_once(self: &Arc<Self>, will_do: impl Fn(&Lifetime, Now) -> bool) -> Option<Bytes> {
         let now = self.shared.clock.now();
         let current = self.current.load();
-        let token = current.as_ref().filter(|token| token.life.is_comfortable(now))?;
+        let token = current.as_ref().filter(|token| will_do(&token.life, now))?;
         if token.life.is_refresh_due(now) {
             self.refresh(now.monotonic);
         }

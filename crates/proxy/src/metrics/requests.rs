@@ -23,7 +23,7 @@ pub(crate) struct Requests {
     /// Entra's final no: 400 or 403.
     refused_by_entra: Counter,
     /// 429.
-    pub throttled: Counter,
+    throttled: Counter,
     /// 503: Entra, the way to it or the service account token is missing.
     unavailable: Counter,
     /// Which tenant it is.
@@ -31,7 +31,7 @@ pub(crate) struct Requests {
     /// Answered by the real metadata service.
     passthrough: Counter,
     /// Meant for it, but it could not be asked.
-    passthrough_failed: Counter,
+    pub passthrough_failed: Counter,
     /// Meant for it, but that way is closed.
     pub passthrough_blocked: Counter,
 }

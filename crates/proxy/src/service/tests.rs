@@ -69,7 +69,7 @@ async fn only_bypass_cache_asks_entra_for_a_token_that_is_there() {
     let exchanges = async |query: &str| {
         let uri = format!("{TOKEN}?resource=https://vault.azure.net{query}");
         let request = Request::builder().uri(uri).header("Metadata", "true").body(Empty::new()).unwrap();
-        let Ok(answer) = app.answer(request).await;
+        let Ok(answer) = app.answer(request, false).await;
         assert_eq!(answer.status(), StatusCode::OK);
         entra.0.load(Ordering::Relaxed)
     };
@@ -159,7 +159,7 @@ fn head() -> impl Strategy<Value = Head> {
 async fn timed(app: &App, head: &Head) -> (Duration, StatusCode, Bytes) {
     let request = head.request().unwrap();
     let started = Instant::now();
-    let Ok(answer) = app.answer(request).await;
+    let Ok(answer) = app.answer(request, false).await;
     let took = started.elapsed();
     let status = answer.status();
     (took, status, answer.into_body().collect().await.unwrap().to_bytes())

@@ -341,6 +341,17 @@ async fn a_token_with_less_than_five_minutes_is_not_handed_out_while_a_newer_one
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_may_not_wait_has_the_token_up_to_its_last_minute_and_a_newer_one_is_fetched() {
+    let stage = Stage::scripted(vec![refreshed_after(2880, token(3600, 1)), token(3600, 2), token(3600, 3)]);
+    assert!(stage.slot.valid().is_none());
+    stage.ask().await.unwrap();
+    sleep(Duration::from_mins(48 + 57)).await;
+    assert!(String::from_utf8(stage.slot.valid().unwrap().to_vec()).unwrap().contains("token-2"));
+    sleep(Duration::from_millis(200)).await;
+    assert!(stage.ready().unwrap().contains("token-3"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_with_less_than_five_minutes_is_handed_out_after_one_try_for_a_newer_one() {
     let stage = Stage::scripted(vec![refreshed_after(2880, token(3600, 1)), token(3600, 2), transport(), transport()]);
     stage.ask().await.unwrap();
