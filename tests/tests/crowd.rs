@@ -3,9 +3,9 @@
 use anyhow::{Context as _, Result};
 use azwi_tests::http::{Connection, METADATA};
 use azwi_tests::metrics::{FLAG, Scrape};
+use azwi_tests::process::allow_many_files;
 use azwi_tests::proxy::TOKEN;
 use azwi_tests::stage::{RESOURCE, Stage};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// More than there are connections.
 const CROWD: u32 = 1100;
@@ -14,8 +14,7 @@ const WAITING: u32 = 768;
 
 /// Connections on each of which somebody has asked for a token that Entra does not give.
 fn crowd(stage: &Stage) -> Result<Vec<Connection>> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.max(4096.min(hard)), hard)?;
+    allow_many_files()?;
     let target = format!("{TOKEN}?api-version=2018-02-01&resource=https://vault.azure.net");
     let ask = |_| {
         let mut connection = stage.proxy.connect()?;
