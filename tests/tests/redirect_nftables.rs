@@ -98,6 +98,14 @@ fn without_net_admin_it_fails_with_the_reason_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn without_nf_tables_in_the_kernel_it_fails_with_the_reason() {
+    let stage = Namespace::new().unwrap();
+    let answer = redirect(&stage, As::RootWithoutNfTables, &[]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("this kernel has no nf_tables"), "{}", answer.log);
+}
+
+#[test]
 fn with_the_proxys_port_in_use_it_fails_with_the_reason_and_leaves_nothing_behind() {
     let stage = Namespace::new().unwrap();
     let _squatter = listen(&stage, "127.0.0.1:8000", "squatter");

@@ -41,6 +41,16 @@ fn everybody_elses_connections_reach_the_proxy() {
 }
 
 #[test]
+fn who_may_act_as_the_proxys_user_shows_its_exemption_by_a_connection() {
+    let stage = stage_with_many_users();
+    for imds_listens in [false, true] {
+        let _imds = imds_listens.then(|| Listener::start(&stage, As::Root, METADATA, "imds").unwrap());
+        let answer = proxy_init::<&str>(&stage, As::Root, &["--backend=nftables"], &[]).unwrap();
+        assert!(answer.log.contains(r#""exemption_shown_by":"its rule and a connection""#), "{}", answer.log);
+    }
+}
+
+#[test]
 fn another_user_can_be_the_proxys() {
     let (stage, _listeners) = redirected(&["--proxy-uid=2000"]);
     assert_eq!(who_answers(&stage, As::Uid(2000), METADATA).unwrap(), "imds");

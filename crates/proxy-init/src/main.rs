@@ -73,7 +73,7 @@ fn run(config: Config) -> ExitCode {
             Ok(())
         }
     };
-    done.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+    done.map_or_else(|error| fail(config.job, &error), |()| ExitCode::SUCCESS)
 }
 
 /// With stdout gone there is nobody left to tell.
@@ -81,7 +81,12 @@ fn show(config: Config) {
     drop(io::stdout().write_all(dry_run::text(config).as_bytes()));
 }
 
-fn fail(error: &setup::Error) -> ExitCode {
-    log::write(Failure { level: "ERROR", message: "no redirect", error: error.to_string() });
+fn fail(job: Job, error: &setup::Error) -> ExitCode {
+    let message = match job {
+        Job::Verify => "not verified",
+        Job::Remove => "not removed",
+        Job::Redirect | Job::Show => "no redirect",
+    };
+    log::write(Failure { level: "ERROR", message, error: error.to_string() });
     ExitCode::from(if error.is_internal() { INTERNAL } else { NO_REDIRECT })
 }
