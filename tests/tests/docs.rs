@@ -127,6 +127,38 @@ fn every_code_that_the_sidecar_knows_can_be_looked_up_on_the_page() -> Result<()
     Ok(())
 }
 
+/// All of a program's source, with strings of several lines in one.
+fn source(directory: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        text += &if path.is_dir() { source(&path)? } else { fs::read_to_string(&path)? };
+    }
+    Ok(text.split("\\\n").map(str::trim_start).collect())
+}
+
+/// What stays the same of a message whatever it is about: all but its words with digits or quotes.
+fn constant_parts(message: &str) -> Vec<String> {
+    let varies = |word: &str| word.contains(|c: char| c.is_ascii_digit() || c == '`' || c == '…');
+    let words: Vec<_> = message.split(' ').map(|word| if varies(word) { "\n" } else { word }).collect();
+    words.join(" ").split('\n').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+#[test]
+fn every_reason_on_the_page_for_which_there_is_no_redirect_is_one_that_the_program_gives() -> Result<()> {
+    let (page, source) = (page("docs/redirect.md")?, source(&root().join("crates/proxy-init/src"))?);
+    let (_, table) = page.split_once("\n## When it fails").context("no table")?;
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| 1 | ").or(line.strip_prefix("| 70 | ")));
+    let reasons: Vec<_> = rows.filter_map(|row| row.split(" | ").next()).collect();
+    assert!(reasons.len() > 10, "{reasons:?}");
+    for reason in reasons {
+        for part in constant_parts(reason) {
+            assert!(source.contains(&part), "{reason}: {part:?} is not in the source");
+        }
+    }
+    Ok(())
+}
+
 /// Links to files, relative to the page they stand on, without what comes behind `#`.
 fn links(page: &str) -> impl Iterator<Item = &str> {
     let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));

@@ -13,7 +13,8 @@
 //! Other people's chains are left alone, but for the one jump at the head of OUTPUT.
 //!
 //! The program is run once for each command. So the chains are filled first and the jump to them comes last, and where
-//! they are there already, what is new comes in before what is old goes: at no moment do connections pass by.
+//! they are there already, what is new comes in before what is old goes: connections do not pass by meanwhile. They can
+//! for a moment only where somebody's rule has come before our jump, and the jump moves to the head again.
 
 mod listing;
 mod nat;
