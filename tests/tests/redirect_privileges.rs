@@ -82,21 +82,22 @@ fn who_asks_for_it_may_redirect_in_what_looks_like_the_node_s_network() -> Resul
     Ok(())
 }
 
-/// The best of some tries, for what else goes on on this machine is not its fault. The helper that enters the namespace
+/// In one of some tries, for what else goes on on this machine is not its fault. The helper that enters the namespace
 /// counts too.
 #[test]
 fn from_start_to_exit_it_takes_less_than_ten_milliseconds() -> Result<()> {
     let stage = Namespace::new()?;
-    let run =
-        |job: &str| -> Result<Output> { Ok(stage.command(binary("azwi-proxy-init")?, As::Root).arg(job).output()?) };
-    let mut best = Duration::MAX;
-    for _ in 0..20 {
+    let run = |job: &str| -> Result<Duration> {
         let start = Instant::now();
-        let output = run("--backend=nftables")?;
-        best = best.min(start.elapsed());
+        let output = stage.command(binary("azwi-proxy-init")?, As::Root).arg(job).output()?;
         assert!(output.status.success(), "{}", log(&output));
+        Ok(start.elapsed())
+    };
+    let mut took = Vec::new();
+    while took.len() < 40 && took.iter().all(|took| *took >= Duration::from_millis(10)) {
+        took.push(run("--backend=nftables")?);
         run("--remove")?;
     }
-    assert!(best < Duration::from_millis(10), "{best:?}");
+    assert!(took.last().is_some_and(|took| *took < Duration::from_millis(10)), "{took:?}");
     Ok(())
 }
