@@ -21,6 +21,8 @@ cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and ho
                               be quiet
                                 --quick            less than a minute, for use while working
                                 --output=FORM      text, markdown or json
+cargo xtask images [OPTION]   build the images as they ship, twice, and check what is in them; takes minutes
+                                --arch=ARCH        amd64, arm64 or all, which is usual
 cargo xtask --help            this text";
 
 /// How `bench` can show its table.
@@ -32,6 +34,35 @@ pub(crate) enum Task {
     Demo { keep: bool },
     Test(Vec<Group>),
     Bench { quick: bool, form: &'static str },
+    Images(Architectures),
+}
+
+/// Whom images are built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Architectures {
+    Amd64,
+    Arm64,
+    All,
+}
+
+impl Architectures {
+    /// As the registries name them.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Amd64 => &["amd64"],
+            Self::Arm64 => &["arm64"],
+            Self::All => &["amd64", "arm64"],
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, String> {
+        match name {
+            "amd64" => Ok(Self::Amd64),
+            "arm64" => Ok(Self::Arm64),
+            "all" => Ok(Self::All),
+            other => Err(format!("images are not built for {other:?}")),
+        }
+    }
 }
 
 impl Task {
@@ -49,6 +80,12 @@ impl Task {
                 Ok(Self::Test(groups.concat()))
             }
             ["bench", options @ ..] => bench(options),
+            ["images"] => Ok(Self::Images(Architectures::All)),
+            ["images", "--arch", name] => Architectures::named(name).map(Self::Images),
+            ["images", option] if option.starts_with("--arch=") => {
+                Architectures::named(option.trim_start_matches("--arch=")).map(Self::Images)
+            }
+            ["images", other, ..] => Err(format!("images does not know {other:?}")),
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
         }
@@ -91,6 +128,14 @@ mod tests {
         let expected = Ok(Task::Bench { quick: true, form: "json" });
         assert_eq!(parse("bench --quick --output=json"), expected);
         assert_eq!(parse("bench --quick --output json"), expected);
+    }
+
+    #[test]
+    fn images_are_built_for_all_unless_one_is_named() {
+        assert_eq!(parse("images"), Ok(Task::Images(Architectures::All)));
+        assert_eq!(parse("images --arch amd64"), Ok(Task::Images(Architectures::Amd64)));
+        assert_eq!(parse("images --arch=arm64"), Ok(Task::Images(Architectures::Arm64)));
+        assert!(parse("images --arch=arm").is_err_and(|error| error.contains("\"arm\"")));
     }
 
     #[test]

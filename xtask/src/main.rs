@@ -1,4 +1,4 @@
-//! Everything a person or CI runs: `cargo xtask demo | test | bench`.
+//! Everything a person or CI runs: `cargo xtask demo | test | bench | images`.
 //!
 //! It builds, says what is missing and starts things. What they do lives in `tests/` and `benches/`, which share a
 //! stage.
@@ -9,6 +9,7 @@ mod cargo;
 mod clients;
 mod demo;
 mod group;
+mod images;
 mod language;
 mod needs;
 mod report;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
         Ok(Task::Bench { quick, form }) => bench::run(quick, form),
+        Ok(Task::Images(architectures)) => images::run(architectures),
         Err(error) => {
             eprintln!("xtask: {error}; `cargo xtask --help` tells what there is");
             ExitCode::from(BAD_USAGE)

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::arguments::Architectures;
 use crate::cargo::{program, search_path};
 use crate::clients;
 use crate::group::Group;
@@ -63,6 +64,27 @@ pub(crate) fn static_linking(target: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("needs a static C library: `sudo apt-get install musl-tools && rustup target add {target}`"))
+}
+
+/// The programs that build and run images, each with Debian's package.
+const IMAGE_PROGRAMS: [(&str, &str); 4] =
+    [("buildah", "buildah"), ("podman", "podman"), ("runc", "runc"), ("musl-gcc", "musl-tools")];
+/// A compiler for glibc, whose headers come apart from it; an emulator.
+const ARM64_PROGRAMS: [(&str, &str); 3] = [
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/include/stdio.h", "libc6-dev-arm64-cross"),
+    ("qemu-aarch64-static", "qemu-user-static"),
+];
+
+/// All that building these images takes.
+pub(crate) fn images(architectures: Architectures) -> Result<(), String> {
+    let arm64: &[_] = if architectures.names().contains(&"arm64") { &ARM64_PROGRAMS } else { &[] };
+    let all = IMAGE_PROGRAMS.iter().chain(arm64);
+    let missing: Vec<&str> = all.filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() || is_root() && missing.iter().all(|package| install(package)) {
+        return Ok(());
+    }
+    Err(format!("building images needs more: `sudo apt-get install {}`", missing.join(" ")))
 }
 
 fn has_library(target: &str) -> bool {
