@@ -101,8 +101,10 @@ impl<'a> Emulator<'a> {
     ) -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix("azwi-emulator-")?;
         let mut serve = command();
-        serve.args(["serve", "--entra-address=127.0.0.1:0", "--issuer-address=127.0.0.1:0"]);
-        serve.args(["--control-address=127.0.0.1:0", "--dir"]).arg(dir.path());
+        serve.args(["serve", "--dir"]).arg(dir.path());
+        let is_given = |flag: &&str| serve_args.iter().any(|argument| argument.starts_with(flag));
+        let addresses = ["--entra-address", "--issuer-address", "--control-address"];
+        serve.args(addresses.iter().filter(|flag| !is_given(flag)).map(|flag| format!("{flag}=127.0.0.1:0")));
         if let Some(config) = config {
             let file = dir.path().join("config.json");
             fs::write(&file, config)?;

@@ -23,6 +23,7 @@ cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and ho
                                 --output=FORM      text, markdown or json
 cargo xtask images [OPTION]   build the images as they ship, twice, and check what is in them; takes minutes
                                 --arch=ARCH        amd64, arm64 or all, which is usual
+cargo xtask e2e pods          the images of this machine's processor in real containers, with podman; needs root
 cargo xtask --help            this text";
 
 /// How `bench` can show its table.
@@ -35,6 +36,7 @@ pub(crate) enum Task {
     Test(Vec<Group>),
     Bench { quick: bool, form: &'static str },
     Images(Architectures),
+    EndToEnd(Group),
 }
 
 /// Whom images are built for.
@@ -53,6 +55,11 @@ impl Architectures {
             Self::Arm64 => &["arm64"],
             Self::All => &["amd64", "arm64"],
         }
+    }
+
+    /// The one whose images can be run here.
+    pub(crate) fn of_this_machine() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::Amd64 }
     }
 
     fn named(name: &str) -> Result<Self, String> {
@@ -86,6 +93,8 @@ impl Task {
                 Architectures::named(option.trim_start_matches("--arch=")).map(Self::Images)
             }
             ["images", other, ..] => Err(format!("images does not know {other:?}")),
+            ["e2e", "pods"] => Ok(Self::EndToEnd(Group::Pods)),
+            ["e2e", others @ ..] => Err(format!("e2e knows pods, but not {others:?}")),
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
         }

@@ -18,6 +18,8 @@ pub(crate) enum Group {
     Uids,
     /// The sidecar as it ships.
     Release,
+    /// The images in real containers; a part of `e2e`.
+    Pods,
     /// The Azure SDKs of one language.
     Clients(&'static Language),
 }
@@ -50,6 +52,7 @@ impl Group {
             Self::Iptables => "iptables",
             Self::Uids => "uids",
             Self::Release => "release",
+            Self::Pods => "pods",
             Self::Clients(language) => language.name,
         }
     }
@@ -74,6 +77,7 @@ impl Group {
             "measured" => Self::Timing,
             "landlock" => Self::Landlock,
             "release" => Self::Release,
+            "pods" => Self::Pods,
             _ => Self::BlackBox,
         }
     }

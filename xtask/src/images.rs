@@ -20,7 +20,7 @@ use kind::{ALL, Kind};
 use storage::Storage;
 
 /// What is printed of an image.
-struct Row {
+pub(crate) struct Row {
     name: String,
     size: u64,
     budget: u64,
@@ -29,7 +29,7 @@ struct Row {
 
 /// Ends at the first image that is not as it must be.
 pub(crate) fn run(architectures: Architectures) -> ExitCode {
-    match build_all(architectures) {
+    match build(architectures) {
         Ok(rows) => {
             print!("{}", table(&rows));
             ExitCode::SUCCESS
@@ -41,7 +41,8 @@ pub(crate) fn run(architectures: Architectures) -> ExitCode {
     }
 }
 
-fn build_all(architectures: Architectures) -> Result<Vec<Row>, String> {
+/// The table's rows; the archives lie in `target/images`.
+pub(crate) fn build(architectures: Architectures) -> Result<Vec<Row>, String> {
     needs::images(architectures)?;
     let place = target_directory()?.join("images");
     let storage = Storage::below(&place)?;
@@ -49,13 +50,13 @@ fn build_all(architectures: Architectures) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for architecture in architectures.names() {
         for kind in &ALL {
-            rows.push(build(kind, architecture, &commit, &place, &storage)?);
+            rows.push(build_one(kind, architecture, &commit, &place, &storage)?);
         }
     }
     Ok(rows)
 }
 
-fn build(kind: &Kind, architecture: &str, commit: &str, place: &Path, storage: &Storage) -> Result<Row, String> {
+fn build_one(kind: &Kind, architecture: &str, commit: &str, place: &Path, storage: &Storage) -> Result<Row, String> {
     let stage = place.join("stage").join(architecture).join(kind.name);
     compile(kind, architecture, commit, &stage)?;
     let name = format!("localhost/{}:{architecture}", kind.name);

@@ -28,6 +28,7 @@ pub(crate) fn check(group: Group) -> Result<(), String> {
         // The kernel refuses iptables' owner match on a uid that the namespace does not know.
         Group::Iptables => many_users().and_then(|()| packet_filter()),
         Group::Uids => many_users(),
+        Group::Pods => pods(),
         Group::Clients(language) => users().and_then(|_| clients::tools(language)).map(drop),
     }
 }
@@ -76,6 +77,9 @@ const ARM64_PROGRAMS: [(&str, &str); 3] = [
     ("qemu-aarch64-static", "qemu-user-static"),
 ];
 
+/// And what makes pods of them: a network, and somebody who waits in the app's container.
+const POD_PROGRAMS: [(&str, &str); 3] = [("podman", "podman"), ("iptables", "iptables"), ("catatonit", "catatonit")];
+
 /// All that building these images takes.
 pub(crate) fn images(architectures: Architectures) -> Result<(), String> {
     let arm64: &[_] = if architectures.names().contains(&"arm64") { &ARM64_PROGRAMS } else { &[] };
@@ -85,6 +89,16 @@ pub(crate) fn images(architectures: Architectures) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("building images needs more: `sudo apt-get install {}`", missing.join(" ")))
+}
+
+/// Pods share namespaces and a bridge, which only root can make alike everywhere.
+fn pods() -> Result<(), String> {
+    if !is_root() {
+        return Err("needs root: `sudo --preserve-env=PATH cargo xtask e2e pods`".to_owned());
+    }
+    let missing = POD_PROGRAMS.iter().filter(|(program, package)| !(has(program) || install(package)));
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("needs `apt-get install {}`", missing.join(" "))) }
 }
 
 fn has_library(target: &str) -> bool {

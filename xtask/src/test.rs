@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::arguments::Architectures;
 use crate::cargo::{build_programs, build_released, cargo, root};
 use crate::clients;
 use crate::group::Group;
+use crate::images;
 use crate::needs;
 use crate::report::{Outcome, Row, is_good, table, verdict};
 
@@ -39,6 +41,7 @@ fn build_for(group: Group) -> Result<(), String> {
         Group::Unit => Ok(()),
         // The others play beside it as they are.
         Group::Release => build_programs().and_then(|()| build_released(&["azwi-proxy"])),
+        Group::Pods => build_programs().and_then(|()| images::build(Architectures::of_this_machine()).map(drop)),
         _ => build_programs(),
     }
 }
@@ -67,8 +70,8 @@ fn integration(group: Group) -> Result<(), String> {
     match group {
         // What they do most is wait.
         Group::Clients(_) => arguments.extend(["--", "--test-threads=4"]),
-        // Nothing but the sidecar may make an answer late.
-        Group::Timing | Group::Release => arguments.extend(["--", "--test-threads=1"]),
+        // Nothing but the sidecar may make an answer late; and all pods are in the same network.
+        Group::Timing | Group::Release | Group::Pods => arguments.extend(["--", "--test-threads=1"]),
         _ => {}
     }
     cargo(&arguments)

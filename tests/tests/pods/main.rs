@@ -1,0 +1,195 @@
+//! The images in real containers: `cargo xtask e2e pods`.
+//!
+//! podman is no Kubernetes: what it lacks is emulated step by step here, and such tests say so in their names.
+//! docs/pods.md lists the differences.
+
+#![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+#![expect(clippy::indexing_slicing, reason = "JSON holds null where it has no such field")]
+
+mod manifest;
+mod podman;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients};
+use serde_json::{Value, json};
+
+use manifest::{Cluster, TOKENS, example};
+use podman::{APP_IMAGE, GATEWAY, Podman, architecture};
+
+const APP: &str = "legacy-app-app";
+const PROXY: &str = "legacy-app-azwi-proxy";
+/// Waits, and does nothing else: the app is asked by `exec`.
+const WAIT: [&str; 2] = ["/usr/bin/catatonit", "-P"];
+const ASK: &str = "/unmodified-app";
+
+/// podman, and the emulator where pods reach it.
+struct Stage {
+    podman: Podman,
+    entra: Emulator<'static>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let podman = Podman::new().unwrap();
+        let entra = Emulator::start_with(None, &["--entra-address=0.0.0.0:0", "--san", GATEWAY]).unwrap();
+        let stage = Self { podman, entra };
+        let tokens = stage.podman.path("tokens");
+        fs::create_dir(&tokens).unwrap();
+        stage.entra.write_token(&tokens.join("azure-identity-token"), DEMO_SUBJECT).unwrap();
+        fs::copy(stage.entra.ca_file(), tokens.join("ca.crt")).unwrap();
+        // The sidecar's user is another one.
+        for path in [stage.podman.path(""), tokens.clone(), tokens.join("azure-identity-token"), tokens.join("ca.crt")]
+        {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        stage
+    }
+
+    /// The pod of an example, with an app that waits.
+    fn pod(&self, name: &str) -> Value {
+        let tokens = self.podman.path("tokens");
+        let mut pod = example(name, &Cluster { tokens: &tokens, authority: self.entra.authority() }).unwrap();
+        let app = pod["spec"]["containers"].as_array_mut().unwrap().last_mut().unwrap();
+        app["command"] = json!(WAIT);
+        pod
+    }
+
+    /// With the pod of `pod-sidecar.yaml` running.
+    fn playing() -> Self {
+        let stage = Self::new();
+        stage.podman.play(&stage.pod("pod-sidecar.yaml")).unwrap();
+        stage
+    }
+
+    /// Two requests of the app, by its SDK; the claims of its tokens.
+    fn ask(&self) -> Vec<Value> {
+        claims(&self.podman.run(&["exec", APP, ASK]).unwrap())
+    }
+
+    /// What `podman inspect` tells of a container.
+    fn state(&self, container: &str, what: &str) -> String {
+        self.podman.run(&["inspect", "--format", &format!("{{{{.State.{what}}}}}"), container]).unwrap()
+    }
+}
+
+fn claims(told: &str) -> Vec<Value> {
+    told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["claims"].clone()).collect()
+}
+
+fn assert_is_token(claims: &[Value]) {
+    assert_eq!(claims.len(), 2);
+    assert!(claims.iter().all(|claims| claims["appid"] == clients::DEMO), "{claims:?}");
+}
+
+#[test]
+fn an_unmodified_app_gets_its_tokens_and_entra_is_asked_once() {
+    let stage = Stage::playing();
+    assert_is_token(&stage.ask());
+    assert_eq!(stage.entra.counters().unwrap().exchanges, 1);
+}
+
+#[test]
+fn the_init_container_needs_net_admin_and_nothing_else() {
+    let podman = Podman::new().unwrap();
+    let image = format!("localhost/azwi-proxy-init:{}", architecture());
+    let bounds = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"];
+    let run = |more: &[&str]| podman.output(&[&["run", "--rm"], &bounds[..], more, &[&image]].concat()).unwrap();
+    let permitted = run(&["--cap-add=NET_ADMIN"]);
+    let log = String::from_utf8_lossy(&permitted.stderr).into_owned();
+    assert!(permitted.status.success() && log.contains("\"exemption_shown_by\":\"its rule\""), "{log}");
+    let refused = run(&[]);
+    let log = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && log.contains("NET_ADMIN"), "{log}");
+}
+
+#[test]
+fn the_init_container_refuses_the_machines_network() {
+    let podman = Podman::new().unwrap();
+    let image = format!("localhost/azwi-proxy-init:{}", architecture());
+    let run = podman.output(&["run", "--rm", "--network=host", "--cap-add=NET_ADMIN", &image]).unwrap();
+    let log = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.code() == Some(1) && log.contains("hostNetwork"), "{log}");
+}
+
+#[test]
+fn the_sidecar_runs_read_only_without_a_capability_and_behind_seccomp() {
+    let stage = Stage::playing();
+    let read_only = stage.podman.run(&["inspect", "--format", "{{.HostConfig.ReadonlyRootfs}}", PROXY]).unwrap();
+    assert_eq!(read_only, "true");
+    let status = fs::read_to_string(format!("/proc/{}/status", stage.state(PROXY, "Pid"))).unwrap();
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    assert_eq!(value("Uid:").split_whitespace().next(), Some("1501"));
+    assert_eq!([value("CapEff:"), value("CapBnd:")], ["0000000000000000", "0000000000000000"]);
+    assert_eq!([value("NoNewPrivs:"), value("Seccomp:")], ["1", "2"]);
+}
+
+#[test]
+fn in_the_order_of_native_sidecars_emulated_step_by_step_an_init_container_of_the_user_gets_a_token() {
+    let stage = Stage::new();
+    stage.podman.create_pod("legacy-app").unwrap();
+    let image = |name| format!("localhost/{name}:{}", architecture());
+    let tokens = stage.podman.path("tokens");
+    let volume = format!("{}:{TOKENS}:ro", tokens.display());
+    let authority = format!("AZURE_AUTHORITY_HOST={}", stage.entra.authority());
+    let tenant = format!("AZURE_TENANT_ID={}", stage.entra.tenant());
+    let (client, file) = (format!("AZURE_CLIENT_ID={}", clients::DEMO), format!("{TOKENS}/azure-identity-token"));
+    let file = format!("AZURE_FEDERATED_TOKEN_FILE={file}");
+    let locked = ["--pod=legacy-app", "--cap-drop=all", "--read-only"];
+    let run = |more: &[&str]| stage.podman.run(&[&["run"], &locked[..], more].concat()).unwrap();
+
+    run(&["--rm", "--cap-add=NET_ADMIN", &image("azwi-proxy-init")]);
+    let variables = ["--env", &authority, "--env", &tenant, "--env", &client, "--env", &file];
+    let ca_file = format!("--ca-file={TOKENS}/ca.crt");
+    run(&[&["--detach", "--name", PROXY, "--volume", &volume], &variables[..], &[&image("azwi-proxy"), &ca_file]]
+        .concat());
+    // The startup probe, before which Kubernetes starts nobody.
+    stage.podman.run(&["exec", PROXY, "/proxy", "--probe"]).unwrap();
+    assert_is_token(&claims(&run(&["--rm", APP_IMAGE])));
+}
+
+#[test]
+fn a_sidecar_that_is_restarted_serves_the_app_that_goes_on() {
+    let stage = Stage::playing();
+    assert_is_token(&stage.ask());
+    stage.podman.run(&["restart", PROXY]).unwrap();
+    assert_is_token(&stage.ask());
+    assert_eq!(stage.entra.counters().unwrap().exchanges, 2);
+}
+
+#[test]
+fn a_sidecar_that_was_killed_serves_the_apps_next_request_once_it_is_back() {
+    let stage = Stage::playing();
+    stage.podman.run(&["kill", "--signal=KILL", PROXY]).unwrap();
+    stage.podman.run(&["wait", PROXY]).unwrap();
+    assert_eq!(stage.state(PROXY, "ExitCode"), "137");
+    // Nobody else is behind 169.254.169.254 meanwhile.
+    assert!(!stage.podman.output(&["exec", APP, ASK]).unwrap().status.success());
+    stage.podman.run(&["start", PROXY]).unwrap();
+    assert_is_token(&stage.ask());
+}
+
+#[test]
+fn a_pod_that_is_stopped_waits_less_than_two_seconds_for_its_sidecar() {
+    let stage = Stage::playing();
+    assert_is_token(&stage.ask());
+    let told = Instant::now();
+    stage.podman.run(&["stop", PROXY]).unwrap();
+    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    assert_eq!(stage.state(PROXY, "ExitCode"), "0");
+}
+
+#[test]
+fn a_job_ends_when_its_app_has_and_its_sidecar_is_told_to_as_emulated_here() {
+    let stage = Stage::new();
+    let mut pod = stage.pod("pod-sidecar.yaml");
+    pod["spec"]["containers"][1]["command"] = json!([ASK]);
+    stage.podman.play(&pod).unwrap();
+    assert_eq!(stage.podman.run(&["wait", APP]).unwrap(), "0");
+    assert_is_token(&claims(&stage.podman.run(&["logs", APP]).unwrap()));
+    // What a kubelet does with a native sidecar once all else has ended.
+    stage.podman.run(&["stop", PROXY]).unwrap();
+    assert_eq!(stage.state(PROXY, "ExitCode"), "0");
+}
