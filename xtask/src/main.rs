@@ -1,4 +1,4 @@
-//! Everything a person or CI runs: `cargo xtask demo | test | bench | images`.
+//! Everything a person or CI runs: `cargo xtask demo | test | bench | images | e2e`.
 //!
 //! It builds, says what is missing and starts things. What they do lives in `tests/` and `benches/`, which share a
 //! stage.
