@@ -1,19 +1,20 @@
 //! `cargo xtask images`: builds each image twice, looks at what is really in it, and runs it.
 //!
-//! Needs no registry: the stage `build` of a Dockerfile is replaced by a directory which the same script has filled.
+//! Needs no registry: the stages of a Dockerfile that compile are replaced by a directory which the same scripts have filled.
 
 mod content;
+mod iptables;
 mod kind;
 mod run;
 mod sbom;
+mod stage;
 mod storage;
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use crate::arguments::Architectures;
-use crate::cargo::{root, search_path, target_directory};
+use crate::cargo::{root, target_directory};
 use crate::needs;
 use content::Content;
 use kind::{ALL, Kind};
@@ -58,16 +59,16 @@ pub(crate) fn build(architectures: Architectures) -> Result<Vec<Row>, String> {
 
 fn build_one(kind: &Kind, architecture: &str, commit: &str, place: &Path, storage: &Storage) -> Result<Row, String> {
     let stage = place.join("stage").join(architecture).join(kind.name);
-    compile(kind, architecture, commit, &stage)?;
+    let packages = stage::fill(kind, architecture, commit, &stage)?;
     let name = format!("localhost/{}:{architecture}", kind.name);
     let digest = build_twice(kind, architecture, commit, &stage, storage, &name)?;
     let unpacked = storage.unpack(&name, &place.join("unpacked"))?;
     let content = Content::of(&storage.settings(&name)?, &unpacked)?;
     kind.check(&content, architecture, commit).map_err(|error| format!("{name}: {error}"))?;
-    sbom::write(kind, architecture, place)?;
-    run::check(kind, architecture, storage, &name, &stage)?;
+    sbom::write(kind, architecture, &packages, place)?;
+    run::check(kind, architecture, storage, &name, &stage.join("image"))?;
     storage.save(&name, &place.join(format!("{}-{architecture}.tar", kind.name)))?;
-    Ok(Row { name, size: content.size(), budget: kind.budget, digest })
+    Ok(Row { name, size: content.size(), budget: kind.budget(architecture), digest })
 }
 
 /// A whole SHA, or `unknown` where there is no git.
@@ -75,22 +76,6 @@ fn commit() -> String {
     let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root()).output();
     let commit = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     if commit.is_empty() { "unknown".to_owned() } else { commit }
-}
-
-/// Leaves nothing but the program in the stage.
-fn compile(kind: &Kind, architecture: &str, commit: &str, stage: &Path) -> Result<(), String> {
-    let _ = fs::remove_dir_all(stage);
-    let file = stage.join("image").join(kind.program);
-    eprintln!("$ images/build.sh {} {architecture} {}", kind.name, file.display());
-    let mut command = Command::new(root().join("images/build.sh"));
-    command.args([kind.name, architecture]).arg(&file).args(kind.cargo_options);
-    let target = target_directory()?;
-    command.env("PATH", search_path()).env("AZWI_COMMIT", commit).env("CARGO_TARGET_DIR", target);
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("images/build.sh {} {architecture} ended with {status}", kind.name)),
-        Err(error) => Err(format!("cannot run images/build.sh: {error}")),
-    }
 }
 
 /// The digest, which must be the same both times.
@@ -102,18 +87,18 @@ fn build_twice(
     storage: &Storage,
     name: &str,
 ) -> Result<String, String> {
-    let first = storage.build(kind.dockerfile, architecture, commit, stage, name)?;
-    let second = storage.build(kind.dockerfile, architecture, commit, stage, name)?;
+    let first = storage.build(kind, architecture, commit, stage, name)?;
+    let second = storage.build(kind, architecture, commit, stage, name)?;
     if first == second { Ok(second) } else { Err(format!("{name}: built twice, it is {first} and {second}")) }
 }
 
 fn table(rows: &[Row]) -> String {
-    let head = format!("{:<32}{:>12}{:>12}  digest\n", "image", "size", "budget");
+    let head = format!("{:<42}{:>12}{:>12}  digest\n", "image", "size", "budget");
     rows.iter().map(line).fold(head, |table, line| table + &line)
 }
 
 fn line(Row { name, size, budget, digest }: &Row) -> String {
-    format!("{name:<32}{size:>10} B{budget:>10} B  {digest}\n")
+    format!("{name:<42}{size:>10} B{budget:>10} B  {digest}\n")
 }
 
 #[cfg(test)]
@@ -123,6 +108,6 @@ mod tests {
     #[test]
     fn the_table_shows_each_size_beside_its_budget() {
         let row = Row { name: "localhost/a:amd64".into(), size: 12, budget: 34, digest: "sha256:5".into() };
-        assert_eq!(line(&row), "localhost/a:amd64                       12 B        34 B  sha256:5\n");
+        assert_eq!(line(&row), "localhost/a:amd64                                 12 B        34 B  sha256:5\n");
     }
 }

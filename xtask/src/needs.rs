@@ -68,8 +68,15 @@ pub(crate) fn static_linking(target: &str) -> Result<(), String> {
 }
 
 /// The programs that build and run images, each with Debian's package.
-const IMAGE_PROGRAMS: [(&str, &str); 4] =
-    [("buildah", "buildah"), ("podman", "podman"), ("runc", "runc"), ("musl-gcc", "musl-tools")];
+const IMAGE_PROGRAMS: [(&str, &str); 7] = [
+    ("buildah", "buildah"),
+    ("podman", "podman"),
+    ("runc", "runc"),
+    ("musl-gcc", "musl-tools"),
+    ("apt-get", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+];
 /// A compiler for glibc, whose headers come apart from it; an emulator.
 const ARM64_PROGRAMS: [(&str, &str); 3] = [
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What `buildah inspect` is asked for, one value a line, in the order of [`Content::of`].
-pub(crate) const SETTINGS: &str = "{{.OCIv1.Architecture}}\n{{.OCIv1.Config.User}}\n{{.OCIv1.Config.Entrypoint}}\n\
+pub(crate) const SETTINGS: &str = "{{.OCIv1.Architecture}}\n{{.OCIv1.Config.User}}\n{{.OCIv1.Config.Entrypoint}}\n{{.OCIv1.Config.Env}}\n\
      {{index .OCIv1.Config.Labels \"org.opencontainers.image.title\"}}\n\
+     {{index .OCIv1.Config.Labels \"org.opencontainers.image.description\"}}\n\
      {{index .OCIv1.Config.Labels \"org.opencontainers.image.revision\"}}\n\
      {{index .OCIv1.Config.Labels \"org.opencontainers.image.version\"}}\n\
      {{index .OCIv1.Config.Labels \"org.opencontainers.image.licenses\"}}\n";
@@ -17,7 +18,10 @@ pub(crate) struct Content {
     pub(crate) user: String,
     /// As Go prints a list: `[/proxy]`.
     pub(crate) entrypoint: String,
+    /// In the same way: `[A=1 B=2]`.
+    pub(crate) environment: String,
     pub(crate) title: String,
+    pub(crate) description: String,
     pub(crate) revision: String,
     pub(crate) version: String,
     pub(crate) licenses: String,
@@ -32,7 +36,7 @@ pub(crate) struct File {
     /// `uid/gid`.
     pub(crate) owner: String,
     pub(crate) size: u64,
-    /// Without a leading slash.
+    /// Without a leading slash; a link's is followed by an arrow and its target.
     pub(crate) path: String,
 }
 
@@ -51,7 +55,9 @@ impl Content {
             architecture: next()?,
             user: next()?,
             entrypoint: next()?,
+            environment: next()?,
             title: next()?,
+            description: next()?,
             revision: next()?,
             version: next()?,
             licenses: next()?,

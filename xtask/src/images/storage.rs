@@ -1,9 +1,11 @@
 //! Images and containers below the target directory: what lies in the user's own storage is neither seen nor touched.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::kind::Kind;
 use crate::cargo::{root, search_path};
 
 /// runc, as it needs nothing of the machine; bounds that a container of an ordinary user may have, too.
@@ -15,6 +17,9 @@ runtime = \"runc\"
 cgroup_manager = \"cgroupfs\"
 events_logger = \"file\"
 ";
+
+/// All of them are replaced whatever the target: this buildah would build those too that it does not need.
+const COMPILING_STAGES: [&str; 3] = ["tools", "build", "build-iptables"];
 
 pub(crate) struct Storage {
     root: PathBuf,
@@ -38,18 +43,19 @@ impl Storage {
         command
     }
 
-    /// Builds the image `name` and returns its digest. `stage` replaces the stage that would compile.
+    /// Builds the image and returns its digest. `stage` takes the place of every stage that would compile.
     pub(crate) fn build(
         &self,
-        dockerfile: &str,
+        kind: &Kind,
         architecture: &str,
         commit: &str,
         stage: &Path,
         name: &str,
     ) -> Result<String, String> {
         let mut command = self.command("buildah");
-        command.args(["bud", "--quiet", "--no-cache", "--pull-never", "--timestamp", "0", "--file", dockerfile]);
-        command.arg("--build-context").arg(format!("build={}", stage.display()));
+        command.args(["bud", "--quiet", "--no-cache", "--pull-never", "--timestamp", "0", "--file", kind.dockerfile]);
+        command.args(COMPILING_STAGES.iter().map(|name| format!("--build-context={name}={}", stage.display())));
+        command.args(kind.target.map(|target| format!("--target={target}")));
         command.args(["--arch", architecture, "--build-arg", &format!("COMMIT={commit}"), "--tag", name, "."]);
         output(command)?;
         self.inspect(name, "{{.FromImageDigest}}")
@@ -88,12 +94,16 @@ fn layers(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut layers = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let is_named_by_digest = path.file_name().is_some_and(|name| name.len() == 64);
-        if is_named_by_digest && fs::read(&path)?.first() != Some(&b'{') {
+        if is_named_by_digest(&path) && fs::read(&path)?.first() != Some(&b'{') {
             layers.push(path);
         }
     }
     Ok(layers)
+}
+
+fn is_named_by_digest(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn output(mut command: Command) -> Result<String, String> {
@@ -102,5 +112,17 @@ fn output(mut command: Command) -> Result<String, String> {
         Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
         Ok(output) => Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())),
         Err(error) => Err(format!("cannot run {program}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_and_settings_are_named_by_their_digest_and_the_manifest_is_not() {
+        assert!(is_named_by_digest(Path::new(&format!("/image/{}", "0a".repeat(32)))));
+        assert!(!is_named_by_digest(Path::new("/image/manifest.json")));
+        assert!(!is_named_by_digest(Path::new(&format!("/image/{}", "-".repeat(64)))));
     }
 }
