@@ -1,8 +1,10 @@
 //! Which backend, and which flavour of the iptables program, holds the rules.
 
 use std::os::unix::fs::symlink;
+use std::process::Output;
 
 use anyhow::Result;
+use azwi_tests::binaries::binary;
 use azwi_tests::namespace::As;
 use azwi_tests::packet_filter::{FLAVOURS, Filtered};
 use azwi_tests::probe::{Listener, who_answers};
@@ -21,6 +23,23 @@ fn rules_go_where_this_network_namespace_holds_rules_already() -> Result<()> {
         assert_eq!(stage.redirect(&[IPTABLES])?["backend"], flavour);
         assert_eq!(stage.rules(flavour)?.len(), 7);
     }
+    Ok(())
+}
+
+#[test]
+fn the_legacy_flavour_needs_net_raw_besides_net_admin_and_the_reason_says_so() -> Result<()> {
+    let stage = Filtered::new()?;
+    stage.run("iptables-legacy", FOREIGN)?;
+    let redirect = |capabilities: &str| -> Result<Output> {
+        let mut command = stage.namespace.command("setpriv", As::Root);
+        command.arg(format!("--bounding-set=-all,{capabilities}")).args(["--inh-caps=-all", "--no-new-privs"]);
+        let (name, lock) = stage.lock();
+        Ok(command.arg(binary("azwi-proxy-init")?).arg(IPTABLES).env(name, lock).output()?)
+    };
+    let refused = redirect("+net_admin")?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("NET_RAW"), "{refused:?}");
+    assert_eq!(redirect("+net_admin,+net_raw")?.status.code(), Some(0));
     Ok(())
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Kind {
     pub(crate) program: &'static str,
     pub(crate) has_iptables: bool,
     user: &'static str,
-    /// The only one that it is tried with, as in a pod.
-    pub(crate) capability: Option<&'static str>,
+    /// The only ones that it is tried with, as in a pod.
+    pub(crate) capabilities: &'static [&'static str],
     /// As Go prints a list.
     environment: &'static str,
     /// As in the Dockerfile.
@@ -41,7 +41,7 @@ pub(crate) const ALL: [Kind; 3] = [
         program: "proxy",
         has_iptables: false,
         user: "1501:1501",
-        capability: None,
+        capabilities: &[],
         environment: USUAL_ENVIRONMENT,
         cargo_options: &[],
         budget: 7_000_000,
@@ -58,7 +58,7 @@ pub(crate) const ALL: [Kind; 3] = [
         program: "proxy-init",
         has_iptables: false,
         user: "0",
-        capability: Some("NET_ADMIN"),
+        capabilities: &["NET_ADMIN"],
         environment: USUAL_ENVIRONMENT,
         cargo_options: &["--no-default-features"],
         budget: 2_500_000,
@@ -74,7 +74,7 @@ pub(crate) const ALL: [Kind; 3] = [
         program: "proxy-init",
         has_iptables: true,
         user: "0",
-        capability: Some("NET_ADMIN"),
+        capabilities: &["NET_ADMIN", "NET_RAW"],
         environment: "[PATH=/usr/sbin XTABLES_LOCKFILE=/dev/shm/xtables.lock]",
         cargo_options: &[],
         budget: 8_000_000,

@@ -65,7 +65,7 @@ fn is_native(machine: &str, architecture: &str) -> bool {
 fn contained(kind: &Kind, storage: &Storage, name: &str, trial: &Trial) -> Command {
     let mut podman = storage.command("podman");
     podman.args(["run", "--rm", "--network=none", "--read-only", "--cap-drop=all"]);
-    podman.args(kind.capability.map(|capability| format!("--cap-add={capability}")));
+    podman.args(kind.capabilities.iter().map(|capability| format!("--cap-add={capability}")));
     podman.args(["--entrypoint", trial.program, name]).args(trial.arguments);
     podman
 }

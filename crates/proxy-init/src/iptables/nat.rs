@@ -31,6 +31,11 @@ pub(crate) enum Error {
     Absent,
     #[error("the capability NET_ADMIN is missing: add it to this container's securityContext.capabilities.add")]
     NotPermitted,
+    /// That flavour speaks through a raw socket.
+    #[error(
+        "iptables-legacy lacks one of NET_ADMIN and NET_RAW: add both to this container's securityContext.capabilities.add"
+    )]
+    LegacyNotPermitted,
     #[error(
         "somebody else holds the lock of the iptables programs, and did for 5 s: see who works on the packet filter"
     )]
@@ -106,7 +111,8 @@ fn refusal(program: &'static str, command: &str, words: &str) -> Error {
     let denied = words.contains("Permission denied") || words.contains("Operation not permitted");
     // iptables is denied its lock file where the root filesystem is not its own; that is another matter.
     if denied && !words.contains("lock") {
-        return Error::NotPermitted;
+        let is_legacy = program == LEGACY || words.contains("(legacy)");
+        return if is_legacy { Error::LegacyNotPermitted } else { Error::NotPermitted };
     }
     Error::Refused { program, command: command.to_owned(), words: words.replace('\n', " ") }
 }
@@ -133,6 +139,15 @@ mod tests {
         let refused = |command: &str| refusal(EITHER, command, words).to_string();
         assert!(refused("-A X -m owner --uid-owner 7 -j ACCEPT").contains("PROXY_UID"));
         assert!(!refused("-A X -p tcp -j REDIRECT --to-ports 8000").contains("PROXY_UID"));
+    }
+
+    #[test]
+    fn the_legacy_flavour_whatever_its_name_is_also_in_want_of_a_raw_socket() {
+        let words =
+            "iptables v1.8.9 (legacy): can't initialize iptables table `nat': Permission denied (you must be root)";
+        assert!(refusal(EITHER, "-S", words).to_string().contains("NET_RAW"));
+        assert!(refusal(LEGACY, "-S", "Permission denied").to_string().contains("NET_RAW"));
+        assert!(!refusal(NFT, "-S", "Permission denied").to_string().contains("NET_RAW"));
     }
 
     #[test]
