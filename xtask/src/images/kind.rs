@@ -139,7 +139,10 @@ fn same(what: &str, found: &str, expected: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::cargo::root;
 
     fn file(mode: &str, path: &str, size: u64) -> File {
         File { mode: mode.into(), owner: "0/0".into(), path: path.into(), size }
@@ -215,6 +218,14 @@ mod tests {
     fn a_description_that_is_not_the_packages_is_refused() {
         let content = Content { description: "Another".into(), ..proxy(vec![file("-rwxr-xr-x", "proxy", 1)]) };
         assert!(check(&content).is_err_and(|error| error.contains("\"Another\"")));
+    }
+
+    #[test]
+    fn no_dockerfile_gives_the_architecture_a_default_which_would_win_over_the_platform_asked_for() {
+        for kind in &ALL {
+            let text = fs::read_to_string(root().join(kind.dockerfile)).unwrap();
+            assert!(text.contains("\nARG TARGETARCH\n") && !text.contains("ARG TARGETARCH="), "{}", kind.dockerfile);
+        }
     }
 
     #[test]
