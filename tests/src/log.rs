@@ -67,6 +67,6 @@ fn find(lines: &[String], fields: &[(&str, &str)]) -> Option<Value> {
 fn says(found: &Value, value: &str) -> bool {
     match found {
         Value::String(found) => found == value,
-        found => *found == *value,
+        found => serde_json::from_str::<Value>(value).is_ok_and(|value| *found == value),
     }
 }

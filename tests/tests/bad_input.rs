@@ -20,16 +20,18 @@ fn run(env: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     Ok(command.output()?)
 }
 
-/// Exit code 64, and what was said: bad values as log lines, bad flags as text.
+/// Exit code 64, and what was said, in log lines and nothing else.
 fn usage_error(env: &[(&str, &str)], args: &[&str]) -> Result<String> {
     let output = run(env, args)?;
     let stderr = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(64), "{args:?}: {stderr}");
-    let said = |line: &str| match serde_json::from_str::<Value>(line) {
-        Ok(event) => event.get("error").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        Err(_) => line.to_owned(),
+    let said = |line: &str| -> Result<String> {
+        let event: Value = serde_json::from_str(line).with_context(|| format!("no log line: {line}"))?;
+        let text = |name| event.get(name).and_then(Value::as_str);
+        assert_eq!((text("level"), text("message")), (Some("ERROR"), Some("bad configuration")));
+        Ok(text("error").context("no error")?.to_owned())
     };
-    Ok(stderr.lines().map(said).collect::<Vec<_>>().join("\n"))
+    Ok(stderr.lines().map(said).collect::<Result<Vec<_>>>()?.join("\n"))
 }
 
 #[test]

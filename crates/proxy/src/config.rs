@@ -449,7 +449,7 @@ fn directories(value: &str, surroundings: &impl Surroundings) -> Result<Vec<Path
 }
 
 fn identity_map(value: &str, surroundings: &impl Surroundings) -> Result<IdentityMap, String> {
-    if value.trim_start().starts_with('{') {
+    if value.trim_start().starts_with(['{', '[']) {
         return IdentityMap::from_json(value);
     }
     let json = read(value, surroundings)?;

@@ -122,11 +122,15 @@ impl Failed {
     }
 }
 
-/// The answer when the budget ends while Entra is still being asked.
+/// The answer when the budget ends while Entra is still being asked: what it said last tells when to come back.
 pub(crate) fn out_of_time(last: Option<&Failed>) -> Failure {
     let reason = last.map_or_else(String::new, |failed| format!(" Last failure: {}", failed.description));
+    let wait = match last.map(|failed| failed.reply) {
+        Some(Reply::Unavailable(least)) => least,
+        _ => 2,
+    };
     Failure {
-        status: FailureStatus::Unavailable { retry_after: RetryAfter::new(2) },
+        status: FailureStatus::Unavailable { retry_after: RetryAfter::new(wait) },
         error: "temporarily_unavailable".to_owned(),
         description: format!("Entra has not answered yet; the exchange goes on, ask again.{reason}"),
         details: last.and_then(|failed| failed.details.clone()),
@@ -169,6 +173,15 @@ pub(crate) fn misconfigured(what: &str) -> Failure {
         error: "invalid_client".to_owned(),
         description: format!("sidecar configuration: {what}"),
         details: None,
+    }
+}
+
+/// Whether the app is told that it need not ask again, until somebody repairs something.
+pub(crate) fn is_final(class: Class, in_grace: bool) -> bool {
+    match class {
+        Class::Request | Class::Permanent | Class::MalformedAssertion => true,
+        Class::Propagating => !in_grace,
+        Class::StaleAssertion | Class::Issuer | Class::Transient | Class::Throttled => false,
     }
 }
 

@@ -87,7 +87,7 @@ impl Identities {
             Some(Selector::ClientId(client)) => self.client(client),
             Some(Selector::ObjectId(id) | Selector::ResourceId(id)) => match self.map.get(id) {
                 Some(mapped) => self.mapped(mapped),
-                None => self.unmapped(),
+                None => self.unmapped(id),
             },
         }
     }
@@ -127,12 +127,14 @@ impl Identities {
         Ok(Arc::new(Identity { tenant, client }))
     }
 
-    fn unmapped(&self) -> Result<Arc<Identity>, Unresolved> {
+    fn unmapped(&self, id: &str) -> Result<Arc<Identity>, Unresolved> {
         if self.unmapped == Unmapped::Reject {
             return Err(Rejection::IdentityNotFound.into());
         }
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                id,
+                client_id = self.default.as_ref().map(|identity| identity.client.as_str()),
                 "an app selects its identity by an object id or resource id that --identity-map does not have; the \
                  default identity answers"
             );

@@ -8,7 +8,7 @@ use std::fmt;
 
 use azwi_entra::{ClientId, IdentityError, TenantId};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 /// A client id and, if it is not the pod's, its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct IdentityMap {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(untagged, deny_unknown_fields, expecting = "must be a client id, or {\"client_id\": …, \"tenant_id\": …}")]
 enum Value {
     Client(String),
     ClientInTenant { client_id: String, tenant_id: Option<String> },
@@ -54,8 +54,9 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        while let Some(id) = map.next_key::<String>()? {
+            let value = map.next_value().map_err(|error: A::Error| A::Error::custom(format!("{id:?}: {error}")))?;
+            entries.push((id, value));
         }
         Ok(Entries(entries))
     }
@@ -156,7 +157,8 @@ mod tests {
                 "in another tenant",
             ),
             ("[]", "not a JSON object"),
-            (r#"{"one":{"tenant_id":"contoso.com"}}"#, "not a JSON object"),
+            (r#"{"one":{"tenant_id":"contoso.com"}}"#, r#""one": must be a client id, or {"client_id""#),
+            (r#"{"one":1}"#, r#""one": must be a client id"#),
             (r#"{"one":{"client_id":"x"}}"#, r#""one": "x" is not a GUID"#),
             (
                 r#"{"a":"aaaaaaaa-0000-4000-8000-000000000000","a":"bbbbbbbb-0000-4000-8000-000000000000"}"#,

@@ -77,10 +77,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// `--help` and `--version` are no mistakes.
+/// `--help` and `--version` are no mistakes. Whatever is one is a line like all others.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS }
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    logging::start(LevelFilter::ERROR);
+    let text = error.to_string();
+    let what = text.split("\n\nUsage:").next().unwrap_or(&text).trim_start_matches("error: ");
+    tracing::error!(error = what.split_whitespace().collect::<Vec<_>>().join(" "), "bad configuration");
+    ExitCode::from(USAGE)
 }
 
 fn run(command: Command) -> ExitCode {
@@ -187,6 +194,11 @@ async fn run_until_told(listeners: Listeners, mut config: Config) -> anyhow::Res
 fn warn(app: &App) {
     for reason in app.readiness.reasons(app.clock.now().unix) {
         tracing::warn!(reason, "not ready");
+    }
+    if app.identities.tenant().is_some()
+        && let Err(why) = app.identities.resolve(None)
+    {
+        tracing::warn!(%why, "every app must name its identity");
     }
     if let Some(claims) = app.readiness.claims() {
         app.concerns.audience.observe(&claims);

@@ -176,7 +176,13 @@ impl App {
     }
 
     fn reject(&self, rejection: Rejection) -> Answer {
-        tracing::debug!(%rejection, "request rejected");
+        // These are about how the pod was set up; all others are the request's own affair.
+        let is_of_the_pod = matches!(rejection, Rejection::IdentityNotFound | Rejection::MultipleIdentities);
+        if is_of_the_pod && self.refusals.admits() {
+            tracing::warn!(%rejection, "request rejected");
+        } else {
+            tracing::debug!(%rejection, "request rejected");
+        }
         self.count(|requests| requests.rejected(rejection));
         full(rejection.response())
     }

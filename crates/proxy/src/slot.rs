@@ -352,10 +352,11 @@ impl Slot {
         let (sender, receiver) = watch::channel(None);
         progress.attempt = Some(Underway { since: now, outcome: receiver });
         self.started.notify_waiters();
-        let attempt = match &progress.failed {
-            Some(failed) => Attempt { number: failed.number.saturating_add(1), timeout: LATER_TIMEOUT },
-            None => Attempt { number: 1, timeout: FIRST_TIMEOUT },
+        let (number, timeout) = match &progress.failed {
+            Some(failed) => (failed.number.saturating_add(1), LATER_TIMEOUT),
+            None => (1, FIRST_TIMEOUT),
         };
+        let attempt = Attempt { number, timeout, in_grace: self.is_in_grace(now) };
         let attempt = Arc::clone(self).attempt(attempt, sender);
         tokio::spawn(async move {
             attempt.await;
@@ -393,10 +394,14 @@ impl Slot {
         Circumstances {
             now: now.monotonic,
             number,
-            in_grace: now.monotonic < self.first_use + self.shared.grace,
+            in_grace: self.is_in_grace(now.monotonic),
             token_left: self.usable().map(|token| token.life.usable_for(now)),
             last_pause: last.map(|failed| failed.pause),
         }
+    }
+
+    fn is_in_grace(&self, now: Instant) -> bool {
+        now < self.first_use + self.shared.grace
     }
 
     /// Whether somebody has been given what is there now: the token, or else the failure.

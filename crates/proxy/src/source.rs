@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::concerns::Concerns;
+use crate::failure::is_final;
 use crate::key::Key;
 use crate::metrics::Metrics;
 
@@ -47,6 +48,8 @@ pub(crate) struct Attempt {
     pub number: u32,
     /// How long Entra may take.
     pub timeout: Duration,
+    /// Whether what looks like propagation may be just that.
+    pub in_grace: bool,
 }
 
 /// Workload identity federation.
@@ -111,7 +114,7 @@ impl Federation {
         &self,
         key: &Key,
         assertion: &Assertion,
-        Attempt { number, timeout }: Attempt,
+        Attempt { number, timeout, in_grace }: Attempt,
     ) -> Result<AccessToken, ExchangeError> {
         let started = Instant::now();
         let Key { identity, resource } = key;
@@ -120,7 +123,7 @@ impl Federation {
         let took = started.elapsed();
         self.ended(&result, took);
         if is_worth_a_line(&result, number) {
-            log(key, assertion, &result, number, took);
+            log(key, assertion, &result, Ended { number, in_grace, took });
         }
         result
     }
@@ -170,8 +173,17 @@ fn is_soon_tried_again(result: &Result<AccessToken, ExchangeError>) -> bool {
     }
 }
 
+/// What is known of an attempt besides what Entra said.
+#[derive(Clone, Copy)]
+struct Ended {
+    number: u32,
+    in_grace: bool,
+    took: Duration,
+}
+
 /// One line an exchange: who asked for what with which assertion, and what Entra said.
-fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeError>, attempt: u32, took: Duration) {
+fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeError>, ended: Ended) {
+    let Ended { number: attempt, in_grace, took } = ended;
     let claims = assertion.claims();
     let issuer = claims.as_ref().map(|claims| claims.iss.as_str());
     let subject = claims.as_ref().map(|claims| claims.sub.as_str());
@@ -199,6 +211,7 @@ fn log(key: &Key, assertion: &Assertion, result: &Result<AccessToken, ExchangeEr
             error = refusal.error,
             aadsts = refusal.error_codes.first(),
             class = ?refusal.class(),
+            is_final = is_final(refusal.class(), in_grace),
             description = %refusal,
             trace_id = refusal.trace_id,
             correlation_id = refusal.correlation_id,

@@ -90,6 +90,10 @@ fn row_10_a_request_that_outlives_the_grace_is_403() -> Result<()> {
     let response = refused_with(&stage, 700_213)?;
     assert_refusal(&response, FORBIDDEN, "invalid_client");
     assert_eq!(stage.exchanges()?, 2, "once within the grace and once after it");
+    for is_final in ["false", "true"] {
+        let line = [("message", "token exchange refused"), ("is_final", is_final)];
+        assert!(stage.proxy.log.wait_for(&line).is_some(), "no line with is_final {is_final}");
+    }
     Ok(())
 }
 

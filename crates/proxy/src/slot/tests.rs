@@ -39,7 +39,7 @@ struct Entra {
 }
 
 impl TokenSource for Entra {
-    fn fetch<'a>(&'a self, _: &'a Key, Attempt { number, timeout }: Attempt) -> Fetch<'a> {
+    fn fetch<'a>(&'a self, _: &'a Key, Attempt { number, timeout, .. }: Attempt) -> Fetch<'a> {
         Box::pin(async move {
             self.numbers.lock().unwrap().push(number);
             let attempt = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
