@@ -1,16 +1,24 @@
 //! The manifests in `examples/`: understood by Kubernetes, and in accord with the programs that they run.
 
 #![expect(clippy::unwrap_used, reason = "in tests, helpers included, a failed unwrap is a failed test")]
+#![expect(clippy::indexing_slicing, reason = "JSON holds null where it has no such field")]
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use azwi_conventions::{DEFAULT_PROXY_PORT, PROXY_UID, TOKEN_EXCHANGE_AUDIENCE, env};
+use azwi_conventions::{
+    DEFAULT_PROXY_PORT, IDENTITY_BINDING_AUDIENCE, PROXY_UID, TOKEN_EXCHANGE_AUDIENCE, annotation, env, label, volume,
+};
 use azwi_tests::binaries::binary;
+use azwi_tests::stage::{RESOURCE, SECOND, Stage};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, Pod, PodSpec, SecurityContext, ServiceAccount, ServiceAccountTokenProjection, VolumeMount,
 };
+use k8s_openapi::serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 fn example(name: &str) -> String {
@@ -207,4 +215,114 @@ fn without_a_redirect_the_pod_is_the_same_but_for_its_first_container_and_a_vari
         "value": format!("http://127.0.0.1:{DEFAULT_PROXY_PORT}"),
     }]);
     assert_eq!(documents_of(&example("pod-no-redirect.yaml")), [account, pod]);
+}
+
+/// Of the sidecar that has several identities.
+fn identity_map() -> String {
+    let [_, pod] = documents_of(&example("pod-several-identities.yaml"));
+    let variables = pod["spec"]["initContainers"][1]["env"].as_array().unwrap();
+    let map = variables.iter().find(|variable| variable["name"] == env::AZWI_IDENTITY_MAP).unwrap();
+    map["value"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn with_several_identities_the_pod_is_the_same_but_for_the_sidecars_map() {
+    let [account, mut pod] = documents();
+    let variables = pod["spec"]["initContainers"][1]["env"].as_array_mut().unwrap();
+    variables.push(json!({ "name": env::AZWI_IDENTITY_MAP, "value": identity_map() }));
+    assert_eq!(documents_of(&example("pod-several-identities.yaml")), [account, pod]);
+}
+
+#[test]
+fn the_map_of_several_identities_gives_tokens_by_object_id_and_by_resource_id() {
+    let map = identity_map();
+    let stage = Stage::with(&[(env::AZWI_IDENTITY_MAP, &map)], &[]).unwrap();
+    let ids: serde_json::Map<String, Value> = serde_json::from_str(&map).unwrap();
+    assert_eq!(ids.len(), 2);
+    for id in ids.keys() {
+        let selector = if id.starts_with('/') { "mi_res_id" } else { "object_id" };
+        let response = stage.proxy.token(&format!("{RESOURCE}&{selector}={id}")).unwrap();
+        assert_eq!((response.status, response.field("client_id")), (200, SECOND.to_owned()), "{id}");
+    }
+}
+
+#[test]
+fn with_an_identity_binding_the_pod_is_the_same_but_for_the_token_proxy_and_its_volume() {
+    let [account, mut pod] = documents();
+    let sidecar = &mut pod["spec"]["initContainers"][1];
+    let bound = documents_of(&example("pod-identity-binding.yaml"));
+    let names = |variables: &Value| -> Vec<String> {
+        variables.as_array().unwrap().iter().map(|variable| variable["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let variables = bound[1]["spec"]["initContainers"][1]["env"].clone();
+    let expected = [env::AZURE_KUBERNETES_TOKEN_PROXY, env::AZURE_KUBERNETES_SNI_NAME, env::AZURE_KUBERNETES_CA_FILE];
+    assert_eq!(names(&variables), [&names(&sidecar["env"])[..], &expected.map(str::to_owned)].concat());
+    sidecar["env"] = variables;
+    sidecar["volumeMounts"][0]["mountPath"] = json!(volume::MOUNT_PATH);
+    let sources = &mut pod["spec"]["volumes"][0]["projected"]["sources"];
+    sources[0]["serviceAccountToken"]["path"] = json!(volume::TOKEN_PATH);
+    sources[0]["serviceAccountToken"]["audience"] = json!(IDENTITY_BINDING_AUDIENCE);
+    let item = json!({ "key": "ca.crt", "path": volume::CA_PATH });
+    let roots = json!({ "configMap": { "name": "identity-binding-ca", "items": [item] } });
+    sources.as_array_mut().unwrap().push(roots);
+    assert_eq!(bound, [account, pod]);
+}
+
+/// Whether Kubernetes knows all fields of a document, by the way through its types.
+fn assert_known<T: Serialize + DeserializeOwned>(document: &Value) {
+    let read: T = serde_json::from_value(document.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(read).unwrap(), document);
+}
+
+#[test]
+fn kubernetes_knows_every_field_of_every_example() {
+    for name in ["pod-migrated.yaml", "deployment-webhook.yaml", "jobs-webhook.yaml", "pod-identity-binding.yaml"] {
+        for document in serde_saphyr::from_multiple::<Value>(&example(name)).unwrap() {
+            match document["kind"].as_str().unwrap() {
+                "ServiceAccount" => assert_known::<ServiceAccount>(&document),
+                "Pod" => assert_known::<Pod>(&document),
+                "Deployment" => assert_known::<Deployment>(&document),
+                "Job" => assert_known::<Job>(&document),
+                "CronJob" => assert_known::<CronJob>(&document),
+                other => panic!("{name}: {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_and_annotations_are_spelled_as_the_webhook_reads_them() {
+    let known = [label::USE, annotation::CLIENT_ID, annotation::INJECT_PROXY_SIDECAR, annotation::PROXY_SIDECAR_PORT];
+    for name in ["pod-migrated.yaml", "deployment-webhook.yaml", "jobs-webhook.yaml"] {
+        let text = example(name);
+        let manifest = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let used: Vec<_> = manifest.filter_map(|line| line.trim().split_once(": ")).collect();
+        let used: Vec<_> = used.iter().filter(|(key, _)| key.starts_with(annotation::PREFIX)).collect();
+        assert!(used.len() >= 2, "{name}");
+        assert!(used.iter().all(|(key, _)| known.contains(key)), "{name}: {used:?}");
+    }
+}
+
+#[test]
+fn on_ones_own_machine_the_script_runs_a_command_beside_the_sidecar_and_leaves_nothing_running() {
+    let programs = binary("azwi-proxy").unwrap();
+    let programs = programs.parent().unwrap().display().to_string();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/local-development.sh");
+    let port = free_port();
+    let ask = format!(
+        "curl --silent --header Metadata:true \
+         $AZURE_POD_IDENTITY_AUTHORITY_HOST/metadata/identity/oauth2/token?{RESOURCE}"
+    );
+    let mut command = Command::new("timeout");
+    command.arg("30").arg(script).args(["sh", "-c", &ask]);
+    command.env("PATH", format!("{programs}:/usr/bin:/bin")).env("PROXY_PORT", port.to_string());
+    // The output ends only when nobody holds it open any more.
+    let output = command.output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && answer["access_token"].is_string(), "{output:?}");
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -1,4 +1,5 @@
-//! Every name that two azwi artifacts share: environment variables, paths, ports, uids, audiences.
+//! Every name that two azwi artifacts share: labels, annotations, environment variables, containers, paths, ports, uids,
+//! audiences.
 //!
 //! Constants only. No logic and no dependencies, so that anything may depend on it.
 
@@ -33,6 +34,71 @@ pub mod env {
     pub const METADATA_PORT: &str = "METADATA_PORT";
     /// Uid whose traffic proxy-init leaves alone.
     pub const PROXY_UID: &str = "PROXY_UID";
+
+    /// Where SDKs that know AAD Pod Identity ask for tokens in place of the metadata service's address.
+    pub const AZURE_POD_IDENTITY_AUTHORITY_HOST: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+}
+
+/// Labels of pods, as azure-workload-identity spells them.
+pub mod label {
+    /// On a pod, with the value `true`: the webhook is asked about it.
+    pub const USE: &str = "azure.workload.identity/use";
+}
+
+/// Annotations of pods and service accounts; read by a webhook.
+///
+/// Those that azure-workload-identity has are spelled as there.
+pub mod annotation {
+    /// What all of them begin with.
+    pub const PREFIX: &str = "azure.workload.identity/";
+
+    /// On a service account: client id of the identity.
+    pub const CLIENT_ID: &str = "azure.workload.identity/client-id";
+    /// On a service account: tenant of the identity, if it is not the cluster's.
+    pub const TENANT_ID: &str = "azure.workload.identity/tenant-id";
+    /// On a service account: which client ids object ids and ARM resource ids stand for.
+    pub const IDENTITY_MAP: &str = "azure.workload.identity/identity-map";
+    /// On a pod or a service account: lifetime of the service account token, in seconds.
+    pub const SERVICE_ACCOUNT_TOKEN_EXPIRATION: &str = "azure.workload.identity/service-account-token-expiration";
+
+    /// On a pod: names of containers that stay as they are.
+    pub const SKIP_CONTAINERS: &str = "azure.workload.identity/skip-containers";
+    /// On a pod: whether it gets the sidecar.
+    pub const INJECT_PROXY_SIDECAR: &str = "azure.workload.identity/inject-proxy-sidecar";
+    /// On a pod: port the sidecar listens on.
+    pub const PROXY_SIDECAR_PORT: &str = "azure.workload.identity/proxy-sidecar-port";
+    /// On a pod: whether the metadata service's address leads to the sidecar.
+    pub const PROXY_REDIRECT: &str = "azure.workload.identity/proxy-redirect";
+    /// On a pod: whether the sidecar alone gets the service account token.
+    pub const PROXY_ONLY: &str = "azure.workload.identity/proxy-only";
+    /// On a pod: compute resources of the injected containers.
+    pub const PROXY_RESOURCES: &str = "azure.workload.identity/proxy-resources";
+    /// On a pod: what the sidecar logs.
+    pub const PROXY_LOG_LEVEL: &str = "azure.workload.identity/proxy-log-level";
+}
+
+/// Names of the containers that the webhook adds, as azure-workload-identity has them.
+pub mod container {
+    /// The sidecar.
+    pub const PROXY: &str = "azwi-proxy";
+    /// The init container that redirects the metadata service's address to it.
+    pub const PROXY_INIT: &str = "azwi-proxy-init";
+}
+
+/// The volume with the service account token, as azure-workload-identity has it.
+pub mod volume {
+    /// What its name begins with; the rest is a digest of the pod's name.
+    pub const NAME_PREFIX: &str = "azure-workload-identity-reserved-";
+    /// Where containers have it.
+    pub const MOUNT_PATH: &str = "/var/run/secrets/azure/wi";
+    /// The service account token in it.
+    pub const TOKEN_PATH: &str = "token/azure-identity-token";
+    /// The token proxy's certificate authorities in it, with identity bindings.
+    pub const CA_PATH: &str = "ca-cert/ca.crt";
+    /// Where containers find the token.
+    pub const TOKEN_FILE: &str = "/var/run/secrets/azure/wi/token/azure-identity-token";
+    /// Where containers find the certificate authorities.
+    pub const CA_FILE: &str = "/var/run/secrets/azure/wi/ca-cert/ca.crt";
 }
 
 /// Port the proxy listens on (loopback) unless told otherwise.
@@ -53,3 +119,9 @@ pub const TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT: &str = "api://AzureADTokenExcha
 pub const TOKEN_EXCHANGE_AUDIENCE_CHINA: &str = "api://AzureADTokenExchangeChina";
 /// Audience of a service account token for the token proxy of AKS identity bindings.
 pub const IDENTITY_BINDING_AUDIENCE: &str = "api://AKSIdentityBinding";
+/// Shortest lifetime of a service account token that azure-workload-identity knows, in seconds.
+pub const MIN_TOKEN_EXPIRATION: u32 = 3600;
+/// Longest, in seconds.
+pub const MAX_TOKEN_EXPIRATION: u32 = 86_400;
+/// Lifetime of a service account token where nobody says it, in seconds; Kubernetes' own default.
+pub const DEFAULT_TOKEN_EXPIRATION: u32 = 3600;

@@ -52,7 +52,8 @@ impl Stage {
     fn pod(&self, name: &str) -> Value {
         let tokens = self.podman.path("tokens");
         let mut pod = example(name, &Cluster { tokens: &tokens, authority: self.entra.authority() }).unwrap();
-        let app = pod["spec"]["containers"].as_array_mut().unwrap().last_mut().unwrap();
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        let app = containers.iter_mut().find(|container| container["image"] == APP_IMAGE).unwrap();
         app["command"] = json!(WAIT);
         pod
     }
@@ -66,7 +67,12 @@ impl Stage {
 
     /// Two requests of the app, by its SDK; the claims of its tokens.
     fn ask(&self) -> Vec<Value> {
-        claims(&self.podman.run(&["exec", APP, ASK]).unwrap())
+        self.ask_in(APP)
+    }
+
+    /// The same of an app in another container.
+    fn ask_in(&self, container: &str) -> Vec<Value> {
+        claims(&self.podman.run(&["exec", container, ASK]).unwrap())
     }
 
     /// What `podman inspect` tells of a container.
@@ -89,6 +95,14 @@ fn an_unmodified_app_gets_its_tokens_and_entra_is_asked_once() {
     let stage = Stage::playing();
     assert_is_token(&stage.ask());
     assert_eq!(stage.entra.counters().unwrap().exchanges, 1);
+}
+
+#[test]
+fn in_the_pod_of_the_migration_guide_with_what_a_webhook_would_add_an_app_gets_its_tokens() {
+    let stage = Stage::new();
+    stage.podman.play(&stage.pod("pod-migrated.yaml")).unwrap();
+    stage.podman.run(&["exec", "legacy-app-proxy", "/proxy", "--probe", "--proxy-port=8000"]).unwrap();
+    assert_is_token(&stage.ask_in("legacy-app-nginx"));
 }
 
 #[test]
