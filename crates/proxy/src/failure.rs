@@ -126,7 +126,7 @@ impl Failed {
 pub(crate) fn out_of_time(last: Option<&Failed>) -> Failure {
     let reason = last.map_or_else(String::new, |failed| format!(" Last failure: {}", failed.description));
     let wait = match last.map(|failed| failed.reply) {
-        Some(Reply::Unavailable(least)) => least,
+        Some(Reply::Unavailable(seconds)) => seconds,
         _ => 2,
     };
     Failure {
