@@ -45,7 +45,7 @@ pub mod label {
     pub const USE: &str = "azure.workload.identity/use";
 }
 
-/// Annotations of pods and service accounts; read by a webhook.
+/// Annotations of pods and service accounts; the webhook's reading of each is in `docs/annotations.md`.
 ///
 /// Those that azure-workload-identity has are spelled as there.
 pub mod annotation {

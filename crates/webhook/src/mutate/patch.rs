@@ -1,0 +1,72 @@
+//! An RFC 6902 patch, written as text while it grows.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::Error;
+
+use super::pod::List;
+
+#[derive(Default)]
+pub(super) struct Patch(Vec<u8>);
+
+impl Patch {
+    /// Sets what is at `path` or, where its last part is an index or `-`, inserts before it or at the end.
+    ///
+    /// # Errors
+    /// `value` is not for JSON.
+    pub(super) fn add(&mut self, path: impl Display, value: &impl Serialize) -> Result<(), Error> {
+        self.operation("add", path, value)
+    }
+
+    /// Replaces what is at `path`.
+    ///
+    /// # Errors
+    /// `value` is not for JSON.
+    pub(super) fn replace(&mut self, path: impl Display, value: &impl Serialize) -> Result<(), Error> {
+        self.operation("replace", path, value)
+    }
+
+    /// Adds `items` at the end of the array at `path`, which `is_there` or has to be made.
+    ///
+    /// # Errors
+    /// An item is not for JSON.
+    pub(super) fn append<T: Serialize>(
+        &mut self,
+        path: impl Display,
+        is_there: bool,
+        items: &[T],
+    ) -> Result<(), Error> {
+        if !is_there && !items.is_empty() {
+            return self.add(path, &items);
+        }
+        items.iter().try_for_each(|item| self.add(format_args!("{path}/-"), item))
+    }
+
+    /// Inserts `items` into a list of containers, from `index` on.
+    ///
+    /// # Errors
+    /// An item is not for JSON.
+    pub(super) fn insert<T: Serialize>(&mut self, list: &List<'_>, index: usize, items: &[T]) -> Result<(), Error> {
+        if list.containers.is_none() && !items.is_empty() {
+            return self.add(list.path, &items);
+        }
+        (index..).zip(items).try_for_each(|(index, item)| self.add(format_args!("{}/{index}", list.path), item))
+    }
+
+    fn operation(&mut self, op: &str, path: impl Display, value: &impl Serialize) -> Result<(), Error> {
+        let separator = if self.0.is_empty() { '[' } else { ',' };
+        // Our paths consist of field names and indices: nothing in them is to be escaped.
+        write!(self.0, r#"{separator}{{"op":"{op}","path":"{path}","value":"#).map_err(Error::io)?;
+        serde_json::to_writer(&mut self.0, value)?;
+        self.0.push(b'}');
+        Ok(())
+    }
+
+    /// The patch, if anything is to change.
+    pub(super) fn finish(mut self) -> Option<String> {
+        self.0.push(b']');
+        String::from_utf8(self.0).ok().filter(|patch| patch.len() > 1)
+    }
+}
