@@ -18,7 +18,7 @@ const DEFAULT: &str = r#"{"requests":{"cpu":"10m","memory":"32Mi"},"limits":{"me
 const SUFFIXES: [&str; 15] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "n", "u", "m", "k", "M", "G", "T", "P", "E"];
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Resources {
     requests: Option<BTreeMap<String, Value>>,
     limits: Option<BTreeMap<String, Value>>,
