@@ -119,8 +119,8 @@ pub fn service_account_name(pod: &RawValue) -> Result<Cow<'_, str>, Denial> {
 /// Gives a pod what it needs for workload identity, and the sidecar if it asks for it.
 ///
 /// # Errors
-/// An annotation that takes effect has a value it cannot have, the pod cannot have a sidecar, or `pod` is no pod. A pod
-/// that may not work is not refused: a warning says so.
+/// An annotation that takes effect has a value it cannot have, the pod cannot have a sidecar, `pod` is no pod, or the
+/// settings' label selector is none. A pod that may not work is not refused: a warning says so.
 pub fn mutate(pod: &RawValue, account: &ServiceAccount, settings: &Settings) -> Result<Mutation, Denial> {
     let pod = Pod::read(pod)?;
     let mut warnings = Vec::new();

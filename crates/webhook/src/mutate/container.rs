@@ -1,15 +1,17 @@
 //! What the containers of a pod get: variables and the mount of the token's volume, each where it is not there already.
 
+use std::fmt::Arguments;
 use std::iter;
 
 use azwi_conventions::{container, env};
 use serde::Serialize;
+use serde_json::Error;
 
 use super::patch::Patch;
 use super::pod::{Container, List, Mount, Pod};
 use super::request::Request;
 use super::variables::{Variable, Variables};
-use super::volume::{self, NewMount};
+use super::volume::{self, NewMount, Place};
 
 /// What there is to get.
 pub(super) struct Outfit<'a> {
@@ -33,11 +35,11 @@ impl<'a> Outfit<'a> {
     ///
     /// # Errors
     /// None that JSON knows.
-    pub(super) fn give_to_all(&self, pod: &Pod<'_>, patch: &mut Patch) -> Result<(), serde_json::Error> {
+    pub(super) fn give_to_all(&self, pod: &Pod<'_>, patch: &mut Patch) -> Result<(), Error> {
         [pod.init_containers(), pod.containers()].iter().try_for_each(|list| self.give_to_list(list, patch))
     }
 
-    fn give_to_list(&self, list: &List<'_>, patch: &mut Patch) -> Result<(), serde_json::Error> {
+    fn give_to_list(&self, list: &List<'_>, patch: &mut Patch) -> Result<(), Error> {
         for (index, container) in list.iter().enumerate() {
             if self.request.skips(container.name()) {
                 continue;
@@ -46,7 +48,7 @@ impl<'a> Outfit<'a> {
             patch.append(format_args!("{}/{index}/env", list.path), container.env.is_some(), &variables)?;
             if self.is_federated(container.name()) {
                 let mounts = container.volume_mounts.as_deref();
-                self.mount(mounts, format_args!("{}/{index}/volumeMounts", list.path), patch)?;
+                self.mount(patch, mounts, format_args!("{}/{index}/volumeMounts", list.path))?;
             }
         }
         Ok(())
@@ -58,17 +60,12 @@ impl<'a> Outfit<'a> {
         federation.into_iter().flatten().chain(pointer)
     }
 
-    fn mount(
-        &self,
-        mounts: Option<&[Mount<'_>]>,
-        path: std::fmt::Arguments<'_>,
-        patch: &mut Patch,
-    ) -> Result<(), serde_json::Error> {
+    fn mount(&self, patch: &mut Patch, mounts: Option<&[Mount<'_>]>, at: Arguments<'_>) -> Result<(), Error> {
         let ours = NewMount::of(self.volume);
         match volume::place_of_mount(mounts.unwrap_or_default(), self.volume) {
-            volume::Place::Settled => Ok(()),
-            volume::Place::At(index) => patch.replace(format_args!("{path}/{index}"), &ours),
-            volume::Place::Nowhere => patch.append(path, mounts.is_some(), &[ours]),
+            Place::Settled => Ok(()),
+            Place::At(index) => patch.replace(format_args!("{at}/{index}"), &ours),
+            Place::Nowhere => patch.append(at, mounts.is_some(), &[ours]),
         }
     }
 

@@ -84,8 +84,8 @@ pub(super) struct Variable<'a> {
 pub(super) struct Mount<'a> {
     #[serde(borrow, default)]
     pub(super) name: Text<'a>,
-    #[serde(borrow, default)]
-    pub(super) mount_path: Text<'a>,
+    #[serde(borrow, default, rename = "mountPath")]
+    pub(super) path: Text<'a>,
     pub(super) read_only: Option<bool>,
     #[serde(borrow)]
     pub(super) sub_path: Option<Text<'a>>,

@@ -177,6 +177,7 @@ struct Exec<'a> {
 /// All of it is said, so that what holds for the pod cannot break it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "as Kubernetes has it")]
 struct SecurityContext {
     run_as_user: u32,
     run_as_group: u32,

@@ -116,7 +116,7 @@ pub(super) enum Place {
 }
 
 pub(super) fn place_of_mount(mounts: &[Mount<'_>], volume: &str) -> Place {
-    let at_path = mounts.iter().position(|mount| mount.mount_path.0.trim_end_matches('/') == MOUNT_PATH);
+    let at_path = mounts.iter().position(|mount| mount.path.0.trim_end_matches('/') == MOUNT_PATH);
     let of_volume = || mounts.iter().position(|mount| mount.name.0 == volume);
     match at_path.and_then(|index| Some((index, mounts.get(index)?))) {
         Some((_, mount)) if !is_reserved(&mount.name.0) || is_good(mount, volume) => Place::Settled,

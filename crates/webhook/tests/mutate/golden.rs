@@ -95,7 +95,7 @@ impl Case {
             Err(denial) => [String::new(), format!("{denial}\n"), String::new()],
             Ok(mutation) => {
                 let layout = serde_saphyr::ser_options! { compact_list_indent: false };
-                let warnings = mutation.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+                let warnings = mutation.warnings.iter().flat_map(|warning| [warning, "\n"]).collect();
                 let patched = stage::patched(&pod, &mutation)?;
                 let again = stage::review(&patched, &account, &settings)?;
                 assert_eq!(again.patch, None, "mutated again it changes again");
@@ -191,10 +191,9 @@ fn every_folder_is_a_case_and_every_case_has_its_folder() -> Result<()> {
 }
 
 #[test]
-fn a_case_without_its_outcome_fails() -> Result<()> {
+fn every_case_has_one_outcome() {
     for name in CASES {
         let [patched, denied] = ["patched.yaml", "denied.txt"].map(|file| Case::named(name).0.join(file).exists());
         assert!(patched ^ denied, "{name} has both or neither");
     }
-    Ok(())
 }
