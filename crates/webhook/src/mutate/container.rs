@@ -5,8 +5,8 @@ use std::iter;
 
 use azwi_conventions::{container, env};
 use serde::Serialize;
-use serde_json::Error;
 
+use super::Denial;
 use super::patch::Patch;
 use super::pod::{Container, List, Mount, Pod};
 use super::request::Request;
@@ -34,12 +34,12 @@ impl<'a> Outfit<'a> {
     /// Completes the containers that are there.
     ///
     /// # Errors
-    /// None that JSON knows.
-    pub(super) fn give_to_all(&self, pod: &Pod<'_>, patch: &mut Patch) -> Result<(), Error> {
+    /// The patch becomes too large.
+    pub(super) fn give_to_all(&self, pod: &Pod<'_>, patch: &mut Patch) -> Result<(), Denial> {
         [pod.init_containers(), pod.containers()].iter().try_for_each(|list| self.give_to_list(list, patch))
     }
 
-    fn give_to_list(&self, list: &List<'_>, patch: &mut Patch) -> Result<(), Error> {
+    fn give_to_list(&self, list: &List<'_>, patch: &mut Patch) -> Result<(), Denial> {
         for (index, container) in list.iter().enumerate() {
             if self.request.skips(container.name()) {
                 continue;
@@ -60,7 +60,7 @@ impl<'a> Outfit<'a> {
         federation.into_iter().flatten().chain(pointer)
     }
 
-    fn mount(&self, patch: &mut Patch, mounts: Option<&[Mount<'_>]>, at: Arguments<'_>) -> Result<(), Error> {
+    fn mount(&self, patch: &mut Patch, mounts: Option<&[Mount<'_>]>, at: Arguments<'_>) -> Result<(), Denial> {
         let ours = NewMount::of(self.volume);
         match volume::place_of_mount(mounts.unwrap_or_default(), self.volume) {
             Place::Settled => Ok(()),

@@ -1,10 +1,12 @@
 //! What a pod and its service account ask for, in types: every annotation that takes effect is understood or refused.
 
+use std::collections::HashSet;
+
 use azwi_conventions::annotation::{
     CLIENT_ID, IDENTITY_MAP, INJECT_PROXY_SIDECAR, PROXY_LOG_LEVEL, PROXY_ONLY, PROXY_REDIRECT, PROXY_RESOURCES,
     PROXY_SIDECAR_PORT, SERVICE_ACCOUNT_TOKEN_EXPIRATION, SKIP_CONTAINERS, TENANT_ID,
 };
-use azwi_conventions::{DEFAULT_TOKEN_EXPIRATION, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION, label};
+use azwi_conventions::{DEFAULT_TOKEN_EXPIRATION, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION, annotation, label};
 
 use super::annotations::Annotations;
 use super::denial::{Owner, Quoted, bad_value};
@@ -17,9 +19,12 @@ const OF_SIDECAR: [&str; 5] = [PROXY_SIDECAR_PORT, PROXY_REDIRECT, PROXY_ONLY, P
 const OF_POD: [&str; 3] = [INJECT_PROXY_SIDECAR, SKIP_CONTAINERS, SERVICE_ACCOUNT_TOKEN_EXPIRATION];
 const OF_SERVICE_ACCOUNT: [&str; 3] = [CLIENT_ID, TENANT_ID, IDENTITY_MAP];
 
+/// As many as somebody reads.
+const MAX_WARNINGS: usize = 10;
+
 /// What a pod asks for.
 pub(super) struct Request<'a> {
-    skipped: &'a str,
+    skipped: HashSet<&'a str>,
     /// Lifetime of the service account token, in seconds.
     pub(super) token_expiration: u32,
     /// The endpoint to use in Entra's place.
@@ -42,9 +47,9 @@ impl<'a> Request<'a> {
         let endpoint = settings.token_endpoint.as_ref();
         let sidecar =
             asks_for_sidecar(annotations)?.then(|| Sidecar::read(pod, annotations, account, settings)).transpose()?;
-        warnings.extend(annotations.iter().filter_map(|(key, value)| idle(key, value, sidecar.is_some(), endpoint)));
+        warn_of_idle(annotations, sidecar.is_some(), endpoint, warnings);
         Ok(Self {
-            skipped: annotations.get(SKIP_CONTAINERS).unwrap_or_default(),
+            skipped: annotations.get(SKIP_CONTAINERS).map(names).unwrap_or_default(),
             token_expiration: token_expiration(annotations, account)?,
             token_endpoint: endpoint.filter(|endpoint| annotations.get(&endpoint.annotation).is_some_and(is_true)),
             sidecar,
@@ -53,8 +58,13 @@ impl<'a> Request<'a> {
 
     /// Whether a container is to stay as it is.
     pub(super) fn skips(&self, container: &str) -> bool {
-        self.skipped.split(';').any(|name| name.trim() == container)
+        self.skipped.contains(container)
     }
+}
+
+/// The names in a list, of which there may be as many as there are containers.
+fn names(list: &str) -> HashSet<&str> {
+    list.split(';').map(str::trim).collect()
 }
 
 fn asks_for_sidecar(annotations: &Annotations<'_>) -> Result<bool, Denial> {
@@ -91,6 +101,21 @@ fn token_expiration(annotations: &Annotations<'_>, account: &ServiceAccount) -> 
     })
 }
 
+/// Says which annotations of the pod do nothing, of the first few with the reason.
+fn warn_of_idle(
+    annotations: &Annotations<'_>,
+    has_sidecar: bool,
+    endpoint: Option<&TokenEndpoint>,
+    warnings: &mut Vec<String>,
+) {
+    let mut idle = annotations.iter().filter_map(|(key, value)| idle(key, value, has_sidecar, endpoint));
+    warnings.extend(idle.by_ref().take(MAX_WARNINGS));
+    let more = idle.count();
+    if more > 0 {
+        warnings.push(format!("{more} more annotations {}… have no effect", annotation::PREFIX));
+    }
+}
+
 /// Says of an annotation of the pod that it does nothing, if so.
 fn idle(key: &str, value: &str, has_sidecar: bool, endpoint: Option<&TokenEndpoint>) -> Option<String> {
     let reason = if endpoint.is_some_and(|endpoint| endpoint.annotation == key) {
@@ -111,4 +136,46 @@ fn idle(key: &str, value: &str, has_sidecar: bool, endpoint: Option<&TokenEndpoi
         "it is not known here".to_owned()
     };
     Some(format!("annotation {key} has no effect: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::{RawValue, to_raw_value};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::mutate::mutate;
+
+    fn settings() -> Settings {
+        Settings {
+            audience: String::new(),
+            authority_host: String::new(),
+            tenant_id: String::new(),
+            proxy_image: String::new(),
+            proxy_init_image: String::new(),
+            native_sidecar: true,
+            log_level: String::new(),
+            token_endpoint: None,
+        }
+    }
+
+    fn raw(pod: &Value) -> Box<RawValue> {
+        to_raw_value(pod).unwrap()
+    }
+
+    #[test]
+    fn of_many_annotations_without_effect_the_first_are_named_and_the_rest_is_counted() {
+        let unknown: Value = (0..15).map(|n| (format!("azure.workload.identity/{n}"), Value::from("x"))).collect();
+        let pod = raw(&json!({"metadata": {"annotations": unknown}, "spec": {}}));
+        let warnings = mutate(&pod, &ServiceAccount::default(), &settings()).unwrap().warnings;
+        assert_eq!(warnings.len(), 11);
+        assert_eq!(warnings[10], "5 more annotations azure.workload.identity/… have no effect");
+    }
+
+    #[test]
+    fn a_pod_of_more_containers_than_can_be_completed_is_denied() {
+        let pod = raw(&json!({"spec": {"containers": vec![json!({}); 20_000]}}));
+        let denial = mutate(&pod, &ServiceAccount::default(), &settings()).unwrap_err();
+        assert_eq!(denial.0, "the pod would become larger than the API server takes");
+    }
 }

@@ -110,14 +110,14 @@ fn identity_map(account: &ServiceAccount) -> Result<Option<&str>, Denial> {
 /// init container, before all containers.
 ///
 /// # Errors
-/// None that JSON knows.
+/// The patch becomes too large.
 pub(super) fn inject(
     sidecar: &Sidecar<'_>,
     pod: &Pod<'_>,
     settings: &Settings,
     outfit: &Outfit<'_>,
     patch: &mut Patch,
-) -> Result<(), serde_json::Error> {
+) -> Result<(), Denial> {
     let redirects = sidecar.address.is_none();
     let init = (redirects && !pod.has(container::PROXY_INIT)).then(|| proxy_init(sidecar, settings, outfit));
     let proxy = (!pod.has(container::PROXY)).then(|| proxy(sidecar, settings, outfit));

@@ -61,16 +61,15 @@ impl<'a> Volume<'a> {
     /// Adds it, or puts what it is to hold in the place of what it holds.
     ///
     /// # Errors
-    /// The settings' label selector is none.
+    /// The settings' label selector is none, or the patch becomes too large.
     pub(super) fn project(&self, request: &Request<'_>, settings: &Settings, patch: &mut Patch) -> Result<(), Denial> {
         const PATH: &str = "/spec/volumes";
         let volume = NewVolume { name: &self.name, projected: Projected::new(request, settings)? };
         match self.there {
-            None => patch.append(PATH, self.others, &[volume])?,
-            Some((_, there)) if holds(there, &volume.projected) => {}
-            Some((index, _)) => patch.replace(format_args!("{PATH}/{index}"), &volume)?,
+            None => patch.append(PATH, self.others, &[volume]),
+            Some((_, there)) if holds(there, &volume.projected) => Ok(()),
+            Some((index, _)) => patch.replace(format_args!("{PATH}/{index}"), &volume),
         }
-        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use azwi_webhook::mutate::{CaSource, ServiceAccount, Settings};
+use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -196,4 +197,18 @@ fn every_case_has_one_outcome() {
         let [patched, denied] = ["patched.yaml", "denied.txt"].map(|file| Case::named(name).0.join(file).exists());
         assert!(patched ^ denied, "{name} has both or neither");
     }
+}
+
+/// What Kubernetes does not know it drops, and says nothing.
+#[test]
+fn every_field_of_the_containers_and_the_volume_is_one_that_kubernetes_knows() -> Result<()> {
+    for name in CASES.iter().filter(|name| **name != "fields_that_nobody_knows_survive") {
+        let case = Case::named(name);
+        if case.0.join("patched.yaml").exists() {
+            let pod: Value = case.read("patched.yaml")?;
+            let known: Pod = serde_json::from_value(pod.clone())?;
+            assert_eq!(serde_json::to_value(known)?, pod, "{name}");
+        }
+    }
+    Ok(())
 }
