@@ -126,9 +126,8 @@ pub(super) fn inject(
     let list = pod.init_containers();
     // Behind the redirect, if somebody else has put that elsewhere.
     let behind = list.position(container::PROXY_INIT).map_or(0, |index| index + 1);
-    let first = if init.is_some() { 0 } else { behind };
     let added: Vec<_> = init.into_iter().chain(native).collect();
-    patch.insert(&list, first, &added)?;
+    patch.insert(&list, behind, &added)?;
     patch.insert(&pod.containers(), 0, plain.as_slice())
 }
 

@@ -16,8 +16,8 @@ use super::projection::Projected;
 use super::request::Request;
 use super::{Denial, Settings};
 
-/// Longest name of a volume (RFC 1123).
-const MAX_NAME: usize = 63;
+/// Bytes of the digest that fit into a name of 63 characters, the longest (RFC 1123).
+const DIGEST: usize = (63 - NAME_PREFIX.len()) / 2;
 
 /// The volume with the token: where it is, or where it is to be.
 pub(super) struct Volume<'a> {
@@ -90,11 +90,10 @@ fn name_for(metadata: &Metadata<'_>) -> String {
         |name| Cow::Borrowed(&*name.0),
     );
     let mut volume = String::from(NAME_PREFIX);
-    for byte in digest(&SHA256, pod.as_bytes()).as_ref() {
+    for byte in digest(&SHA256, pod.as_bytes()).as_ref().iter().take(DIGEST) {
         // Cannot fail: a string takes everything.
         let _ = write!(volume, "{byte:02x}");
     }
-    volume.truncate(MAX_NAME);
     volume
 }
 
