@@ -106,6 +106,8 @@ fn asking_for_the_first_time(mut pod: Value) -> Value {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_pod_that_is_mutated_again_does_not_change(pod in pod(), account in account(), settings in settings()) {
         let first = review(&pod, &account, &settings).unwrap();
