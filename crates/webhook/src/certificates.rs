@@ -8,6 +8,7 @@ mod ca_bundle;
 mod files;
 mod keeper;
 mod material;
+mod pem;
 mod served;
 
 pub(crate) use self::files::follow;

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use time::{Duration, OffsetDateTime};
 
 use super::material::Material;
-use super::served;
+use super::{pem, served};
 
 const COMMON_NAME: &str = "azure-workload-identity-ca";
 const ORGANIZATION: &str = "azure-workload-identity";
@@ -31,8 +31,6 @@ const CERTIFICATE_RESERVE: Duration = Duration::days(90);
 const AUTHORITY_RESERVE: Duration = Duration::days(400);
 /// Clocks may differ.
 const BACKDATED: Duration = Duration::hours(1);
-
-const END: &str = "-----END CERTIFICATE-----";
 
 /// What should be in the Secret.
 pub(super) enum Wanted {
@@ -62,18 +60,18 @@ pub(super) fn wanted(current: Option<Material>, dns_name: &str, now: OffsetDateT
 fn replaced(previous: Option<&Material>, dns_name: &str, now: OffsetDateTime) -> Result<Material, rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let params = authority_params(now)?;
-    let mut ca = params.self_signed(&ca_key)?.pem();
-    ca.extend(previous.and_then(|previous| still_trusted(previous, now)));
+    let own = params.self_signed(&ca_key)?.pem();
+    let previous = previous.filter(|previous| is_in_force(previous, now));
+    let ca = previous.map_or_else(|| own.clone(), |previous| pem::with_first_of(&own, &previous.ca));
     let text = ca_key.serialize_pem();
     let (certificate, key) = issue(&Issuer::new(params, ca_key), dns_name, now)?;
     Ok(Material { ca, ca_key: text, certificate, key })
 }
 
-/// The newest authority of a Secret that goes out of use, if certificates of it may still be served.
-fn still_trusted(previous: &Material, now: OffsetDateTime) -> Option<String> {
-    let expires = served::expiry(&CertificateDer::from_pem_slice(previous.ca.as_bytes()).ok()?)?;
-    let end = previous.ca.find(END)?.checked_add(END.len())?;
-    (expires > now.unix_timestamp()).then(|| previous.ca.get(..end).map(|first| format!("{first}\n"))).flatten()
+/// Whether certificates of its newest authority may still be served.
+fn is_in_force(material: &Material, now: OffsetDateTime) -> bool {
+    let certificate = CertificateDer::from_pem_slice(material.ca.as_bytes()).ok();
+    certificate.and_then(|certificate| served::expiry(&certificate)).is_some_and(|end| end > now.unix_timestamp())
 }
 
 /// The authority, if it can be used and lasts.
@@ -218,7 +216,7 @@ mod tests {
 
     #[test]
     fn garbage_is_replaced_and_nothing_of_it_is_trusted() {
-        let garbage = || format!("-----BEGIN CERTIFICATE-----\nAAAA\n{END}\n");
+        let garbage = || "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
         let material = Material { ca: garbage(), ca_key: garbage(), certificate: garbage(), key: String::new() };
         assert!(!new(Some(material), 0).ca.contains("AAAA"));
     }

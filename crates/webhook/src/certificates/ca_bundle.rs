@@ -4,14 +4,42 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Lets every webhook of `configuration` trust the certificates in `pem`; whether that is a change.
-pub(super) fn set(configuration: &mut Value, pem: &str) -> bool {
-    let bundle = json!(STANDARD.encode(pem));
+use super::pem;
+
+/// Whom API servers should trust.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// These authorities, as PEM, and nobody else.
+    Only(String),
+    /// These authorities; others may be there whose certificates are still served somewhere.
+    AtLeast(String),
+}
+
+impl Trust {
+    fn pem(&self) -> &str {
+        match self {
+            Self::Only(pem) | Self::AtLeast(pem) => pem,
+        }
+    }
+
+    fn is_in(&self, bundle: &Value) -> bool {
+        let decoded = bundle.as_str().and_then(|text| STANDARD.decode(text).ok());
+        let Some(bundle) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { return false };
+        match self {
+            Self::Only(pem) => bundle == *pem,
+            Self::AtLeast(pem) => pem::are_in(pem, &bundle),
+        }
+    }
+}
+
+/// Lets every webhook of `configuration` trust them; whether that is a change.
+pub(super) fn set(configuration: &mut Value, trust: &Trust) -> bool {
     let webhooks = configuration.get_mut("webhooks").and_then(Value::as_array_mut);
     let configs = webhooks.into_iter().flatten().filter_map(|webhook| webhook.get_mut("clientConfig")?.as_object_mut());
     let mut is_changed = false;
-    for config in configs {
-        is_changed |= config.insert("caBundle".to_owned(), bundle.clone()).as_ref() != Some(&bundle);
+    for config in configs.filter(|config| !config.get("caBundle").is_some_and(|bundle| trust.is_in(bundle))) {
+        config.insert("caBundle".to_owned(), json!(STANDARD.encode(trust.pem())));
+        is_changed = true;
     }
     is_changed
 }
@@ -20,21 +48,40 @@ pub(super) fn set(configuration: &mut Value, pem: &str) -> bool {
 mod tests {
     use super::*;
 
+    const A: &str = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
+    const B: &str = "-----BEGIN CERTIFICATE-----\nB\n-----END CERTIFICATE-----\n";
+
+    fn webhook(name: &str, bundle: Option<&str>) -> Value {
+        let mut webhook = json!({ "name": name, "newField": 1, "clientConfig": { "url": "x" } });
+        if let Some(bundle) = bundle {
+            webhook["clientConfig"]["caBundle"] = json!(STANDARD.encode(bundle));
+        }
+        webhook
+    }
+
+    fn only(pem: &str) -> Trust {
+        Trust::Only(pem.to_owned())
+    }
+
     #[test]
     fn it_is_set_in_each_webhook_and_nothing_else_changes() {
-        let webhook = |name, config: Value| json!({ "name": name, "newField": 1, "clientConfig": config });
-        let mut configuration =
-            json!({ "webhooks": [webhook("a", json!({ "url": "x" })), webhook("b", json!({ "caBundle": "b2xk" }))] });
-        assert!(set(&mut configuration, "new"));
-        let wanted = json!({ "webhooks": [
-            webhook("a", json!({ "url": "x", "caBundle": "bmV3" })), webhook("b", json!({ "caBundle": "bmV3" })),
-        ] });
-        assert_eq!(configuration, wanted);
-        assert!(!set(&mut configuration, "new"));
+        let mut configuration = json!({ "webhooks": [webhook("a", None), webhook("b", Some(B))] });
+        assert!(set(&mut configuration, &only(A)));
+        assert_eq!(configuration, json!({ "webhooks": [webhook("a", Some(A)), webhook("b", Some(A))] }));
+        assert!(!set(&mut configuration, &only(A)));
+    }
+
+    #[test]
+    fn others_stay_for_as_long_as_they_may() {
+        let both = format!("{A}{B}");
+        let mut configuration = json!({ "webhooks": [webhook("a", Some(&both))] });
+        assert!(!set(&mut configuration, &Trust::AtLeast(B.to_owned())));
+        assert!(set(&mut configuration, &only(B)));
+        assert_eq!(configuration, json!({ "webhooks": [webhook("a", Some(B))] }));
     }
 
     #[test]
     fn a_configuration_without_webhooks_needs_none() {
-        assert!(!set(&mut json!({}), "new"));
+        assert!(!set(&mut json!({}), &only(A)));
     }
 }

@@ -17,12 +17,13 @@ use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use time::OffsetDateTime;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::authority::{Wanted, wanted};
+use super::ca_bundle::Trust;
 use super::material::Material;
 use super::served::{Served, Unusable};
-use super::{CONFIGURATION, SECRET, SERVICE, ca_bundle};
+use super::{CONFIGURATION, SECRET, SERVICE, ca_bundle, pem};
 use crate::failure::chain;
 use crate::readiness::{Condition, Readiness};
 
@@ -36,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const RETRIES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How long API servers take at most to learn of a new authority.
 const SETTLING: Duration = Duration::from_secs(10);
+/// How long the authority before ours is trusted after we have gone over to ours: other replicas do so when they see it.
+const LINGERING: Duration = Duration::from_mins(1);
 /// How often somebody else may be faster.
 const MAX_CONFLICTS: usize = 10;
 
@@ -63,8 +66,14 @@ pub(crate) struct Keeper {
     dns_name: String,
     clock: fn() -> OffsetDateTime,
     served: Arc<Served>,
-    /// The authority of the certificate that is served.
-    trusted: Option<String>,
+    /// Whose certificate is served.
+    serving: Option<Serving>,
+}
+
+struct Serving {
+    /// The authority, as the Secret has it.
+    ca: String,
+    since: Instant,
 }
 
 impl Keeper {
@@ -79,7 +88,7 @@ impl Keeper {
             dns_name: format!("{SERVICE}.{namespace}.svc"),
             clock,
             served,
-            trusted: None,
+            serving: None,
         }
     }
 
@@ -91,7 +100,7 @@ impl Keeper {
             let wait = match self.look(readiness).await {
                 Ok(()) => {
                     retry = RETRIES.0;
-                    ROUND
+                    if self.lingers() { LINGERING } else { ROUND }
                 }
                 Err(error) => {
                     tracing::error!(%error, "the certificate cannot be looked after for now");
@@ -120,11 +129,14 @@ impl Keeper {
     async fn look(&mut self, readiness: &Readiness) -> Result<(), KeeperError> {
         let material = timeout(PATIENCE, self.agree()).await.map_err(|_| KeeperError::Slow)??;
         readiness.meet(Condition::CaBundle);
-        if self.trusted.as_ref().is_some_and(|trusted| *trusted != material.ca) {
+        let is_new = self.serving.as_ref().is_none_or(|serving| serving.ca != material.ca);
+        if is_new && self.serving.is_some() {
             sleep(SETTLING).await;
         }
         self.served.serve(material.certificate.as_bytes(), material.key.as_bytes())?;
-        self.trusted = Some(material.ca);
+        if is_new {
+            self.serving = Some(Serving { ca: material.ca, since: Instant::now() });
+        }
         readiness.meet(Condition::Certificate);
         Ok(())
     }
@@ -132,7 +144,7 @@ impl Keeper {
     /// What all replicas serve with, once API servers have been told to trust it.
     async fn agree(&self) -> Result<Material, KeeperError> {
         let material = self.material().await?;
-        self.tell(&material.ca).await?;
+        self.tell(&self.trust(&material.ca)).await?;
         Ok(material)
     }
 
@@ -167,11 +179,25 @@ impl Keeper {
         }
     }
 
-    /// Lets API servers trust the authorities in `ca`.
-    async fn tell(&self, ca: &str) -> Result<(), KeeperError> {
+    /// Whom API servers should trust: `ca`, and until all replicas have gone over to it whoever is served with now.
+    fn trust(&self, ca: &str) -> Trust {
+        match &self.serving {
+            Some(serving) if serving.ca != ca => Trust::AtLeast(pem::with_first_of(ca, &serving.ca)),
+            Some(_) if !self.lingers() => Trust::Only(ca.to_owned()),
+            _ => Trust::AtLeast(ca.to_owned()),
+        }
+    }
+
+    /// Whether somebody may still serve with the authority before ours.
+    fn lingers(&self) -> bool {
+        self.serving.as_ref().is_some_and(|serving| serving.since.elapsed() < LINGERING)
+    }
+
+    /// Lets API servers do so.
+    async fn tell(&self, trust: &Trust) -> Result<(), KeeperError> {
         for _ in 0..MAX_CONFLICTS {
             let mut configuration = self.configurations.get(CONFIGURATION).await?;
-            if !ca_bundle::set(&mut configuration.data, ca) {
+            if !ca_bundle::set(&mut configuration.data, trust) {
                 return Ok(());
             }
             let replaced = self.configurations.replace(CONFIGURATION, &PostParams::default(), &configuration).await;
@@ -205,7 +231,6 @@ fn told<T>(name: &str, event: Result<T, watcher::Error>) -> Ready<Option<()>> {
 mod tests {
     use serde_json::{Value, json};
     use time::Duration as Days;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::fake_api::FakeApi;
@@ -244,6 +269,11 @@ mod tests {
 
     fn ca_bundle(api: &FakeApi) -> Value {
         api.get(CONFIGURATION_PATH)["webhooks"][0]["clientConfig"]["caBundle"].clone()
+    }
+
+    fn decoded(base64: &Value) -> String {
+        let bytes = serde_json::from_value::<k8s_openapi::ByteString>(base64.clone()).unwrap();
+        String::from_utf8(bytes.0).unwrap()
     }
 
     fn serves_what_is_in_the_secret(keeper: &Keeper, api: &FakeApi) -> bool {
@@ -304,6 +334,21 @@ mod tests {
         keeper.look(&Readiness::default()).await.unwrap();
         assert!(ca_bundle(&api) != first && serves_what_is_in_the_secret(&keeper, &api));
         assert!(started.elapsed() >= SETTLING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_loses_its_content_leaves_what_is_served_trusted_until_all_have_gone_over() {
+        let api = cluster();
+        let (mut keeper, readiness) = (keeper(&api, now), Readiness::default());
+        keeper.look(&readiness).await.unwrap();
+        let first = decoded(&ca_bundle(&api));
+        api.put(SECRET_PATH, json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SECRET } }));
+        keeper.look(&readiness).await.unwrap();
+        assert!(pem::are_in(&first, &decoded(&ca_bundle(&api))));
+        tokio::time::advance(LINGERING).await;
+        keeper.look(&readiness).await.unwrap();
+        assert_eq!(ca_in_secret(&api), ca_bundle(&api));
+        assert!(!pem::are_in(&first, &decoded(&ca_bundle(&api))));
     }
 
     #[tokio::test(start_paused = true)]
