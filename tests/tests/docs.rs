@@ -25,7 +25,8 @@ fn settings_of(program: &str) -> Result<Settings> {
     let mut settings = Settings::new();
     let options = help.split_once("Options:").context("no options")?.1;
     for option in options.split("\n      --").skip(1) {
-        let name = option.split_whitespace().next().unwrap_or_default();
+        // A flag whose value may be left out is `--flag[=<VALUE>]`.
+        let name = option.split([' ', '\n', '[']).next().unwrap_or_default();
         settings.insert(format!("--{name}"), bracketed(option, "[default: ").unwrap_or_default().to_owned());
         settings.extend(bracketed(option, "[env: ").map(|variable| (variable.to_owned(), String::new())));
     }
@@ -71,9 +72,9 @@ fn settings_in(page: &str, program: &str) -> Result<Settings> {
 
 #[test]
 fn every_setting_that_a_program_has_is_on_the_page_and_no_other() -> Result<()> {
-    let page = page("docs/configuration.md")?;
-    for program in ["azwi-proxy", "azwi-proxy-init"] {
-        let (said, written) = (settings_of(program)?, settings_in(&page, program)?);
+    let pages = ["docs/configuration.md", "docs/configuration.md", "docs/operations.md"];
+    for (name, program) in pages.into_iter().zip(["azwi-proxy", "azwi-proxy-init", "azwi-webhook"]) {
+        let (said, written) = (settings_of(program)?, settings_in(&page(name)?, program)?);
         assert!(said.len() > 5, "{program} says {said:?}");
         // `AZURE_KUBERNETES_TOKEN_PROXY, _SNI_NAME` is short for two variables with the same beginning.
         let is_same = |said: &str, written: &str| said == written || said.starts_with('_') && written.ends_with(said);

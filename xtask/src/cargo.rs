@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use crate::needs;
 
 /// What cargo is asked for to have the programs that the stage plays with, and the stage's own.
-const BUILD_PROGRAMS: [&str; 13] = [
+const BUILD_PROGRAMS: [&str; 15] = [
     "build",
     "-p",
     "azwi-proxy",
@@ -16,6 +16,8 @@ const BUILD_PROGRAMS: [&str; 13] = [
     "azwi-proxy-init",
     "-p",
     "azwi-emulator",
+    "-p",
+    "azwi-webhook",
     "-p",
     "unmodified-app",
     "-p",

@@ -144,3 +144,152 @@ where
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    use super::*;
+
+    const NEVER: Duration = Duration::from_hours(1);
+    const LONG: Duration = Duration::from_secs(20);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// A server that says `done` to each request, but to one for `/slow` only when told so.
+    struct Running {
+        address: SocketAddr,
+        connector: TlsConnector,
+        /// Somebody has come for `/slow`.
+        has_come: Arc<Notify>,
+        /// Lets them go.
+        go_on: Arc<Notify>,
+        shutdown: Option<oneshot::Sender<()>>,
+        readiness: Arc<Readiness>,
+        task: JoinHandle<()>,
+    }
+
+    async fn run(delay: Duration) -> Running {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let tls =
+            ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (has_come, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let readiness = Arc::new(Readiness::default());
+        let server = Server { tls: TlsAcceptor::from(Arc::new(tls)), delay, readiness: Arc::clone(&readiness) };
+        let (shutdown, told) = oneshot::channel();
+        let (come, go) = (Arc::clone(&has_come), Arc::clone(&go_on));
+        let respond = move |request: Request<Incoming>| {
+            let (come, go) = (Arc::clone(&come), Arc::clone(&go));
+            async move {
+                if request.uri().path() == "/slow" {
+                    come.notify_one();
+                    go.notified().await;
+                }
+                Ok(Response::new(Full::new(Bytes::from("done"))))
+            }
+        };
+        let task = tokio::spawn(async move { server.serve(listener, respond, async { drop(told.await) }).await });
+        let connector = TlsConnector::from(Arc::new(client));
+        Running { address, connector, has_come, go_on, shutdown: Some(shutdown), readiness, task }
+    }
+
+    impl Running {
+        /// Tells it to end.
+        fn tell(&mut self) {
+            drop(self.shutdown.take());
+        }
+
+        async fn connect(&self) -> TlsStream<TcpStream> {
+            let stream = TcpStream::connect(self.address).await.unwrap();
+            self.connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+        }
+    }
+
+    async fn send(stream: &mut TlsStream<TcpStream>, path: &str) {
+        stream
+            .write_all(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+    }
+
+    /// An answer, to the end of its body.
+    async fn receive(stream: &mut TlsStream<TcpStream>) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"done") {
+            assert_ne!(timeout(LONG, stream.read_buf(&mut answer)).await.unwrap().unwrap(), 0, "cut off");
+        }
+        String::from_utf8(answer).unwrap().to_ascii_lowercase()
+    }
+
+    async fn ask(stream: &mut TlsStream<TcpStream>) -> String {
+        send(stream, "/").await;
+        receive(stream).await
+    }
+
+    async fn has_begun_to_leave(readiness: &Readiness) {
+        while !readiness.is_leaving() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_good_for_several_requests() {
+        let running = run(NEVER).await;
+        let mut stream = running.connect().await;
+        for _ in 0..3 {
+            assert!(!ask(&mut stream).await.contains("connection: close"));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_told_to_end_still_answers_and_asks_to_be_left() {
+        let mut running = run(NEVER).await;
+        let mut old = running.connect().await;
+        ask(&mut old).await;
+        running.tell();
+        has_begun_to_leave(&running.readiness).await;
+        assert!(ask(&mut old).await.contains("connection: close"));
+        assert!(ask(&mut running.connect().await).await.contains("connection: close"));
+    }
+
+    #[tokio::test]
+    async fn after_the_delay_nothing_new_is_accepted_but_what_is_under_way_is_finished() {
+        let mut running = run(Duration::ZERO).await;
+        let mut stream = running.connect().await;
+        send(&mut stream, "/slow").await;
+        running.has_come.notified().await;
+        running.tell();
+        while TcpStream::connect(running.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(timeout(SHORT, &mut running.task).await.is_err());
+        running.go_on.notify_one();
+        receive(&mut stream).await;
+        timeout(LONG, running.task).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_does_not_hold_up_the_end() {
+        let mut running = run(Duration::ZERO).await;
+        let mut stream = running.connect().await;
+        ask(&mut stream).await;
+        running.tell();
+        timeout(DRAIN / 2, running.task).await.unwrap().unwrap();
+    }
+}
