@@ -3,6 +3,7 @@
 mod annotations;
 mod fetch;
 mod lookup;
+mod object;
 mod store;
 mod watch;
 

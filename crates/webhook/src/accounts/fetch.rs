@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ServiceAccount as Object;
 use kube::{Api, Client};
 use tokio::time::timeout;
 
 use super::annotations;
+use super::object::Object;
 use crate::failure::chain;
 use crate::mutate::ServiceAccount;
 
@@ -29,9 +29,9 @@ pub(crate) struct Cluster(pub(crate) Client);
 impl Source for Cluster {
     async fn fetch(&self, namespace: &str, name: &str) -> Result<Option<ServiceAccount>, String> {
         let accounts = Api::<Object>::namespaced(self.0.clone(), namespace);
-        let account = timeout(PATIENCE, accounts.get_metadata_opt(name)).await;
+        let account = timeout(PATIENCE, accounts.get_opt(name)).await;
         let account = account.map_err(|_| "the API server does not answer".to_owned())?;
         let found = account.map_err(|error| chain(&error))?;
-        Ok(found.map(|found| annotations::of_ours(found.metadata.annotations.unwrap_or_default()).unwrap_or_default()))
+        Ok(found.map(|found| annotations::of_ours(found.0.annotations.unwrap_or_default()).unwrap_or_default()))
     }
 }

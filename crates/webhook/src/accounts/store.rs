@@ -8,11 +8,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::ServiceAccount as Object;
-use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 
 use super::annotations;
+use super::object::Object;
 use crate::mutate::ServiceAccount;
 
 /// What is known of one.
@@ -68,7 +67,7 @@ impl Store {
     }
 
     /// Takes note of what the watch saw; whether it has now seen all.
-    pub(super) fn observe(&self, event: Event<PartialObjectMeta<Object>>) -> bool {
+    pub(super) fn observe(&self, event: Event<Object>) -> bool {
         let mut tables = self.tables();
         match event {
             Event::Init => tables.listed = Seen::default(),
@@ -83,10 +82,10 @@ impl Store {
         false
     }
 
-    fn see(&self, seen: &mut Seen, object: PartialObjectMeta<Object>) {
+    fn see(&self, seen: &mut Seen, object: Object) {
         let key = key_of(&object);
         self.forget(seen, &key);
-        match annotations::of_ours(object.metadata.annotations.unwrap_or_default()) {
+        match annotations::of_ours(object.0.annotations.unwrap_or_default()) {
             Some(account) => drop(seen.annotated.insert(key.into_boxed_str(), Arc::new(account))),
             None => drop(seen.plain.insert(self.hasher.hash_one(key.as_str()))),
         }
@@ -102,9 +101,9 @@ impl Store {
     }
 }
 
-fn key_of(object: &PartialObjectMeta<Object>) -> String {
+fn key_of(object: &Object) -> String {
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
-    key(&part(&object.metadata.namespace), &part(&object.metadata.name))
+    key(&part(&object.0.namespace), &part(&object.0.name))
 }
 
 #[cfg(test)]
@@ -113,15 +112,14 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::accounts) fn object(name: &str, client_id: Option<&str>) -> PartialObjectMeta<Object> {
+    pub(in crate::accounts) fn object(name: &str, client_id: Option<&str>) -> Object {
         let annotation = |id: &str| ("azure.workload.identity/client-id".to_owned(), id.to_owned());
-        let metadata = ObjectMeta {
+        Object(ObjectMeta {
             namespace: Some("demo".to_owned()),
             name: Some(name.to_owned()),
             annotations: client_id.map(|id| [annotation(id)].into()),
             ..ObjectMeta::default()
-        };
-        PartialObjectMeta { types: None, metadata, _phantom: std::marker::PhantomData }
+        })
     }
 
     fn client_id(store: &Store, name: &str) -> Option<String> {

@@ -3,21 +3,20 @@
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
-use k8s_openapi::api::core::v1::ServiceAccount as Object;
-use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 
 use super::Store;
+use super::object::Object;
 use crate::failure::chain;
 use crate::readiness::{Condition, Readiness};
 
 /// Accounts a page: what is decoded at once, and so the most memory that a list takes.
-const PAGE: u32 = 250;
+const PAGE: u32 = 500;
 
 /// Feeds `store` for as long as it is polled.
 pub(crate) async fn follow(client: Client, store: &Store, readiness: &Readiness) {
-    let accounts = Api::<PartialObjectMeta<Object>>::all(client);
+    let accounts = Api::<Object>::all(client);
     let events = watcher(accounts, watcher::Config::default().page_size(PAGE)).default_backoff();
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
