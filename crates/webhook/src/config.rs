@@ -171,7 +171,6 @@ impl Args {
                 .flag("--shutdown-delay", self.shutdown_delay.as_deref(), delay)
                 .unwrap_or(DEFAULT_SHUTDOWN_DELAY),
             log_level: log_level.unwrap_or(LevelFilter::INFO),
-            // Last, so that without it all else has been looked at too.
             settings: settings?,
         })
     }
@@ -182,19 +181,20 @@ impl Args {
         values: &mut Values<impl Fn(&str) -> Option<String>>,
     ) -> Option<Settings> {
         let authority_host = values.env(variables::AZURE_ENVIRONMENT, cloud::authority_host);
-        let tenant_id = values.required(env::AZURE_TENANT_ID, tenant)?;
+        let tenant_id = values.required(env::AZURE_TENANT_ID, tenant);
         let suffix = self.custom_token_endpoint_annotation_suffix.take();
         let audience = self.custom_token_endpoint_audience.take();
         let given = |value: Option<String>| value.filter(|value| !value.is_empty());
         Some(Settings {
             audience: given(self.audience.take()).unwrap_or_else(|| TOKEN_EXCHANGE_AUDIENCE.to_owned()),
             authority_host: authority_host.unwrap_or(azwi_conventions::DEFAULT_AUTHORITY_HOST).to_owned(),
-            tenant_id,
             proxy_image: values.env(variables::PROXY_IMAGE, text).unwrap_or_default(),
             proxy_init_image: values.env(variables::PROXY_INIT_IMAGE, text).unwrap_or_default(),
             native_sidecar: native_sidecar == NativeSidecar::Always,
             log_level: self.log_level.take().unwrap_or_default(),
             token_endpoint: values.token_endpoint(given(suffix), given(audience)),
+            // Last, so that without it all else has been looked at too.
+            tenant_id: tenant_id?,
         })
     }
 
@@ -367,6 +367,8 @@ mod tests {
     #[test]
     fn the_tenant_is_required() {
         assert_eq!(parse(&[], &[]).unwrap_err(), ["AZURE_TENANT_ID: required"]);
+        let others = ["--shutdown-delay=-1", "--custom-token-endpoint-audience=x"];
+        assert_eq!(parse(&others, &[("AZURE_KUBERNETES_CA_CTB_LABEL_SELECTOR", "x")]).unwrap_err().len(), 4);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -32,9 +31,7 @@ use crate::readiness::Readiness;
 const MAX_CONNECTIONS: usize = 512;
 /// From the connection to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// From the handshake to the first request.
-const FIRST_REQUEST: Duration = Duration::from_secs(30);
-/// Between requests.
+/// To a request's head, be it the first or a further one.
 const IDLE: Duration = Duration::from_mins(2);
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -122,9 +119,7 @@ where
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => return tracing::debug!("a TLS handshake took too long"),
     };
-    let was_used = AtomicBool::new(false);
     let service = service_fn(async |request| {
-        was_used.store(true, Ordering::Relaxed);
         let mut response = respond(request).await?;
         if readiness.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -133,14 +128,7 @@ where
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD);
-    let mut served = pin!(watcher.watch(http.serve_connection(stream, service)));
-    let ended = timeout(FIRST_REQUEST, &mut served).await;
-    let ended = match ended {
-        Err(_) if was_used.load(Ordering::Relaxed) => served.await,
-        Err(_) => return tracing::debug!("a connection was not used"),
-        Ok(ended) => ended,
-    };
-    if let Err(error) = ended {
+    if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,13 +1,16 @@
-//! Reads the body of a request: within a size, and all of them together within another.
+//! Reads the body of a request: within a size, and all that are large together within another.
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::sync::Semaphore;
 
 /// Largest review, in bytes. The API server takes objects of up to 3 MiB, and a review holds two at most.
 pub(crate) const MAX: usize = 7 * 1024 * 1024;
-/// What all bodies may take at once, in KiB.
+/// What is no large body, in bytes: hardly any review is one. These need no room, so that nobody who fills it with large
+/// ones holds them up.
+const SMALL: usize = 64 * KIB;
+/// What all large bodies may take at once, in KiB.
 const ROOM: usize = 4 * MAX / KIB;
 const KIB: usize = 1024;
 
@@ -22,7 +25,7 @@ pub(crate) enum BodyError {
     EndedEarly,
 }
 
-/// Room for the bodies that are in memory.
+/// Room for large bodies.
 pub(crate) struct Bodies(Semaphore);
 
 impl Bodies {
@@ -33,31 +36,34 @@ impl Bodies {
 
     /// Reads a whole body and hands it to `then`. One that is too large is read to its end as well, since the answer would
     /// not reach a client that is still sending.
-    pub(crate) async fn with<B, T>(&self, body: B, then: impl AsyncFnOnce(&[u8]) -> T) -> Result<T, BodyError>
+    pub(crate) async fn with<B, T>(&self, mut body: B, then: impl AsyncFnOnce(&[u8]) -> T) -> Result<T, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(MAX).min(MAX);
-        let permits = u32::try_from(size.div_ceil(KIB)).unwrap_or(u32::MAX);
-        let _room = self.0.acquire_many(permits).await.map_err(|_| BodyError::EndedEarly)?;
-        let whole = read(body, size).await?;
-        Ok(then(&whole).await)
+        let size = size(&body);
+        let (mut whole, mut room, mut is_too_large) = (Vec::with_capacity(size.min(SMALL)), None, false);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| BodyError::EndedEarly)?.into_data() else { continue };
+            let length = whole.len().saturating_add(data.len());
+            is_too_large |= length > MAX;
+            if is_too_large {
+                whole = Vec::new();
+                continue;
+            }
+            if length > SMALL && room.is_none() {
+                let permits = u32::try_from(size.div_ceil(KIB)).unwrap_or(u32::MAX);
+                room = Some(self.0.acquire_many(permits).await.map_err(|_| BodyError::EndedEarly)?);
+            }
+            whole.extend_from_slice(&data);
+        }
+        if is_too_large { Err(BodyError::TooLarge) } else { Ok(then(&whole).await) }
     }
 }
 
-async fn read<B: Body<Data = Bytes> + Unpin>(mut body: B, size: usize) -> Result<Vec<u8>, BodyError> {
-    let mut whole = Vec::with_capacity(size.min(KIB * KIB));
-    let mut is_too_large = false;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| BodyError::EndedEarly)?.into_data() else { continue };
-        is_too_large |= whole.len().saturating_add(data.remaining()) > MAX;
-        if is_too_large {
-            whole = Vec::new();
-        } else {
-            whole.extend_from_slice(&data);
-        }
-    }
-    if is_too_large { Err(BodyError::TooLarge) } else { Ok(whole) }
+/// As large as a body may become, as far as anybody says.
+fn size(body: &impl Body) -> usize {
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok());
+    size.unwrap_or(MAX).min(MAX)
 }
 
 #[cfg(test)]
@@ -95,20 +101,30 @@ mod tests {
         assert_eq!(length(broken).await, Err(BodyError::EndedEarly));
     }
 
-    #[tokio::test]
-    async fn bodies_beyond_the_room_wait_for_those_before_them() {
+    /// Fills the room until the function says that it was released, and meanwhile reads another body; whether that had to
+    /// wait.
+    async fn waits_for_room(size: usize) -> bool {
         let bodies = Bodies::new();
-        let body = || Full::new(Bytes::from(vec![b' '; MAX]));
         let (release, released) = tokio::sync::oneshot::channel::<()>();
         let released = futures_util::FutureExt::shared(released);
-        let hold = || bodies.with(body(), async |_: &[u8]| drop(released.clone().await));
+        let hold = || bodies.with(whole(MAX), async |_: &[u8]| drop(released.clone().await));
         let four = futures_util::future::join4(hold(), hold(), hold(), hold());
-        let fifth = bodies.with(body(), async |_: &[u8]| released.peek().is_some());
+        let fifth = bodies.with(whole(size), async |_: &[u8]| released.peek().is_some());
         let (_, fifth, ()) = futures_util::future::join3(four, fifth, async {
             tokio::task::yield_now().await;
             drop(release);
         })
         .await;
-        assert_eq!(fifth, Ok(true));
+        fifth.unwrap()
+    }
+
+    #[tokio::test]
+    async fn large_bodies_beyond_the_room_wait_for_those_before_them() {
+        assert!(waits_for_room(SMALL + 1).await);
+    }
+
+    #[tokio::test]
+    async fn small_bodies_wait_for_nobody() {
+        assert!(!waits_for_room(SMALL).await);
     }
 }
