@@ -1,4 +1,4 @@
-//! How an error of a library is told: with its causes, in one line.
+//! How an error of a library is told: with its causes, in one line, as a user can read it.
 
 use std::error::Error;
 
@@ -16,6 +16,14 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// What the API server said, or why it could not be asked.
+pub(crate) fn of_cluster(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => chain(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,6 +31,12 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
     struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn of_an_answer_of_the_api_server_its_message_is_told() {
+        let status = kube::core::Status::failure("secrets is forbidden", "Forbidden").with_code(403);
+        assert_eq!(of_cluster(&kube::Error::Api(Box::new(status))), "secrets is forbidden");
+    }
 
     #[test]
     fn a_cause_that_was_told_already_is_not_told_again() {

@@ -39,7 +39,7 @@ use crate::accounts::{Accounts, Cluster, Store};
 use crate::admission::Admission;
 use crate::certificates::{Keeper, Served};
 use crate::config::{Addresses, Args, Config};
-use crate::failure::chain;
+use crate::failure::{chain, of_cluster};
 use crate::metrics::{Metrics, Moment};
 use crate::mutate::Settings;
 use crate::native_sidecar::NativeSidecar;
@@ -287,7 +287,7 @@ async fn has_native_sidecars(client: &Client) -> bool {
                 );
                 return native;
             }
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => of_cluster(&error),
             Err(_) => "no answer in time".to_owned(),
         };
         tracing::warn!(error = why, "the API server's version cannot be read for now");

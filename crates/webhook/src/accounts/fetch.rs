@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::annotations;
 use super::object::Object;
-use crate::failure::chain;
+use crate::failure::of_cluster;
 use crate::mutate::ServiceAccount;
 
 /// How long one try may take.
@@ -31,7 +31,7 @@ impl Source for Cluster {
         let accounts = Api::<Object>::namespaced(self.0.clone(), namespace);
         let account = timeout(PATIENCE, accounts.get_opt(name)).await;
         let account = account.map_err(|_| "the API server does not answer".to_owned())?;
-        let found = account.map_err(|error| chain(&error))?;
+        let found = account.map_err(|error| of_cluster(&error))?;
         Ok(found.map(|found| annotations::of_ours(found.0.annotations.unwrap_or_default()).unwrap_or_default()))
     }
 }

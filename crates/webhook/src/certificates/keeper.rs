@@ -24,7 +24,7 @@ use super::ca_bundle::Trust;
 use super::material::Material;
 use super::served::{Served, Unusable};
 use super::{CONFIGURATION, SECRET, SERVICE, ca_bundle, pem};
-use crate::failure::chain;
+use crate::failure::{chain, of_cluster};
 use crate::readiness::{Condition, Readiness};
 
 /// How often to look when nothing seems to change: days matter, not minutes.
@@ -45,7 +45,7 @@ const MAX_CONFLICTS: usize = 10;
 /// Why they are not in step.
 #[derive(Debug, thiserror::Error)]
 enum KeeperError {
-    #[error("the API server: {}", chain(.0))]
+    #[error("the API server: {}", of_cluster(.0))]
     Cluster(#[from] kube::Error),
     #[error("a certificate cannot be made: {0}")]
     Generate(#[from] rcgen::Error),
