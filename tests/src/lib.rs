@@ -3,7 +3,9 @@
 //! Nothing here links a product crate: what it shows is what a user would see.
 
 pub mod binaries;
+pub mod chart;
 pub mod clients;
+pub mod cluster;
 pub mod emulator;
 pub mod http;
 pub mod jwt;
@@ -22,3 +24,4 @@ pub mod relay;
 pub mod resources;
 pub mod stage;
 pub mod tls_server;
+pub mod webhook;

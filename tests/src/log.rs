@@ -43,6 +43,12 @@ impl Log {
         find(&lines.seen, fields)
     }
 
+    /// How many lines there are so far whose JSON has `fields`.
+    pub fn count(&self, fields: &[(&str, &str)]) -> usize {
+        let lines = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matching(&lines.seen, fields).count()
+    }
+
     /// Everything, once the process has ended.
     pub fn whole(&self) -> String {
         let (lines, changed) = &*self.0;
@@ -58,10 +64,16 @@ impl Log {
     }
 }
 
+/// The last line of those.
 fn find(lines: &[String], fields: &[(&str, &str)]) -> Option<Value> {
+    matching(lines, fields).next()
+}
+
+/// The last one first.
+fn matching(lines: &[String], fields: &[(&str, &str)]) -> impl Iterator<Item = Value> {
     let matches =
         |line: &Value| fields.iter().all(|(name, value)| line.get(name).is_some_and(|found| says(found, value)));
-    lines.iter().rev().filter_map(|line| serde_json::from_str(line).ok()).find(matches)
+    lines.iter().rev().filter_map(|line| serde_json::from_str(line).ok()).filter(matches)
 }
 
 fn says(found: &Value, value: &str) -> bool {

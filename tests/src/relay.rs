@@ -1,14 +1,16 @@
 //! A stretch of network between two processes, for tests of what happens when it fails.
 
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Passes connections on to a port on loopback.
+/// Passes connections on to a port on loopback, or to several in turn, as a Service does.
 pub struct Relay {
     port: u16,
+    upstreams: Arc<Mutex<VecDeque<u16>>>,
     connections: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -23,18 +25,36 @@ impl Relay {
     /// # Errors
     /// If there is no free port.
     pub fn start(upstream: u16) -> anyhow::Result<Self> {
+        let relay = Self::start_without()?;
+        relay.lead_to(&[upstream]);
+        Ok(relay)
+    }
+
+    /// To nowhere yet: connections end at once.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub fn start_without() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         let connections: Arc<Mutex<Vec<Connection>>> = Arc::default();
         let all = Arc::clone(&connections);
+        let upstreams: Arc<Mutex<VecDeque<u16>>> = Arc::default();
+        let next = Arc::clone(&upstreams);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                let Some(upstream) = in_turn(&next) else { continue };
                 if let Ok(connection) = connect(client, upstream) {
                     all.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 }
             }
         });
-        Ok(Self { port, connections })
+        Ok(Self { port, upstreams, connections })
+    }
+
+    /// Leads new connections there. Those there are stay.
+    pub fn lead_to(&self, upstreams: &[u16]) {
+        *self.upstreams.lock().unwrap_or_else(PoisonError::into_inner) = upstreams.iter().copied().collect();
     }
 
     /// Where it listens, on loopback.
@@ -65,6 +85,13 @@ impl Relay {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_turn(upstreams: &Mutex<VecDeque<u16>>) -> Option<u16> {
+    let mut upstreams = upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = upstreams.pop_front()?;
+    upstreams.push_back(next);
+    Some(next)
 }
 
 fn connect(client: TcpStream, upstream: u16) -> std::io::Result<Connection> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::Context as _;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::Acceptor;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -46,13 +46,26 @@ impl Authority {
     /// # Errors
     /// If one of them is no name.
     pub fn certify(&self, names: &[&str]) -> anyhow::Result<Arc<ServerConfig>> {
-        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate()?;
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let (certificate, key) = self.issue(names)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         Ok(Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)?))
+    }
+
+    /// A certificate for `names` and its key, as PEM text.
+    ///
+    /// # Errors
+    /// If one of them is no name.
+    pub fn certificate(&self, names: &[&str]) -> anyhow::Result<(String, String)> {
+        let (certificate, key) = self.issue(names)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn issue(&self, names: &[&str]) -> anyhow::Result<(Certificate, KeyPair)> {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate()?;
+        Ok((CertificateParams::new(names)?.signed_by(&key, &self.issuer)?, key))
     }
 }
 
@@ -99,7 +112,7 @@ pub struct TlsServer {
 
 struct Shared {
     config: Mutex<Arc<ServerConfig>>,
-    answer: String,
+    answer: Box<dyn Fn(&Visit) -> String + Send + Sync>,
     is_proxy: bool,
     visits: Mutex<Vec<Visit>>,
 }
@@ -110,7 +123,18 @@ impl TlsServer {
     /// # Errors
     /// If there is no free port.
     pub fn start(config: Arc<ServerConfig>, answer: &str) -> anyhow::Result<Self> {
-        Self::serve(config, answer, false)
+        Self::serve(config, always(answer), false)
+    }
+
+    /// Answers each request with what `answer` makes of it.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub fn start_with(
+        config: Arc<ServerConfig>,
+        answer: impl Fn(&Visit) -> String + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        Self::serve(config, Box::new(answer), false)
     }
 
     /// An HTTP proxy that pretends to be whatever host it is to connect to, and then answers itself.
@@ -118,14 +142,18 @@ impl TlsServer {
     /// # Errors
     /// If there is no free port.
     pub fn start_behind_connect(config: Arc<ServerConfig>, answer: &str) -> anyhow::Result<Self> {
-        Self::serve(config, answer, true)
+        Self::serve(config, always(answer), true)
     }
 
-    fn serve(config: Arc<ServerConfig>, answer: &str, is_proxy: bool) -> anyhow::Result<Self> {
+    fn serve(
+        config: Arc<ServerConfig>,
+        answer: Box<dyn Fn(&Visit) -> String + Send + Sync>,
+        is_proxy: bool,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
         let (config, visits) = (Mutex::new(config), Mutex::default());
-        let shared = Arc::new(Shared { config, answer: answer.to_owned(), is_proxy, visits });
+        let shared = Arc::new(Shared { config, answer, is_proxy, visits });
         let server = Self { port, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -169,7 +197,7 @@ impl Shared {
             wire.read_exact(&mut body)?;
             visit.body = String::from_utf8(body)?;
             lock(&self.visits).push(visit.clone());
-            wire.get_mut().write_all(self.answer.as_bytes())?;
+            wire.get_mut().write_all((self.answer)(&visit).as_bytes())?;
         }
     }
 
@@ -193,6 +221,11 @@ impl Shared {
         let connection = accepted.into_connection(config).map_err(|(error, _alert)| error)?;
         Ok(StreamOwned::new(connection, stream))
     }
+}
+
+fn always(answer: &str) -> Box<dyn Fn(&Visit) -> String + Send + Sync> {
+    let answer = answer.to_owned();
+    Box::new(move |_| answer.clone())
 }
 
 /// Reads a CONNECT request and agrees; returns its target.

@@ -17,6 +17,9 @@ cargo xtask test [GROUP…]     run every test but release, or these groups:
                                 clients     unmodified Azure SDKs through the real redirection; each language needs its
                                             tools, and can be named instead: python, javascript, go, java, rust
                               What cannot run is listed at the end with the reason; with CI=true that is a failure.
+cargo xtask e2e kube          the webhook and its chart with a real API server and etcd, which it builds (minutes, once)
+                              unless KUBEBUILDER_ASSETS names a directory that has them
+cargo xtask chart             make anew what is made of the chart: deploy/ and the table of its values
 cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and hold it to its limits; the machine should
                               be quiet
                                 --quick            less than a minute, for use while working
@@ -34,6 +37,7 @@ pub(crate) enum Task {
     Help,
     Demo { keep: bool },
     Test(Vec<Group>),
+    Chart,
     Bench { quick: bool, form: &'static str },
     Images(Architectures),
     EndToEnd(Group),
@@ -86,6 +90,7 @@ impl Task {
                 let groups: Vec<_> = groups.iter().map(|name| Group::named(name)).collect::<Result<_, _>>()?;
                 Ok(Self::Test(groups.concat()))
             }
+            ["chart"] => Ok(Self::Chart),
             ["bench", options @ ..] => bench(options),
             ["images"] => Ok(Self::Images(Architectures::All)),
             ["images", "--arch", name] => Architectures::named(name).map(Self::Images),
@@ -94,7 +99,8 @@ impl Task {
             }
             ["images", other, ..] => Err(format!("images does not know {other:?}")),
             ["e2e", "pods"] => Ok(Self::EndToEnd(Group::Pods)),
-            ["e2e", others @ ..] => Err(format!("e2e knows pods, but not {others:?}")),
+            ["e2e", "kube"] => Ok(Self::EndToEnd(Group::Kube)),
+            ["e2e", others @ ..] => Err(format!("e2e knows pods and kube, but not {others:?}")),
             [other, ..] => Err(format!("no task is named {other:?}")),
             [] => Err("which task?".to_owned()),
         }
@@ -145,6 +151,12 @@ mod tests {
         assert_eq!(parse("images --arch amd64"), Ok(Task::Images(Architectures::Amd64)));
         assert_eq!(parse("images --arch=arm64"), Ok(Task::Images(Architectures::Arm64)));
         assert!(parse("images --arch=arm").is_err_and(|error| error.contains("\"arm\"")));
+    }
+
+    #[test]
+    fn end_to_end_tests_are_named() {
+        assert_eq!(parse("e2e kube"), Ok(Task::EndToEnd(Group::Kube)));
+        assert!(parse("e2e").is_err());
     }
 
     #[test]

@@ -14,8 +14,12 @@ const STAMP: &str = "installed-from";
 
 /// The versions of the tools that the language's app needs; the error is one line: what is missing and what to type.
 pub(crate) fn tools(language: &Language) -> Result<String, String> {
-    let versions = language.tools.iter().map(|line| version(line)).collect::<Option<_>>();
-    versions.ok_or_else(|| language.missing.to_owned())
+    versions(language.tools).ok_or_else(|| language.missing.to_owned())
+}
+
+/// What the tools say of themselves; `None` if one is missing.
+pub(crate) fn versions(lines: &[Line]) -> Option<String> {
+    lines.iter().map(|line| version(line)).collect()
 }
 
 fn version(line: Line) -> Option<String> {
@@ -31,14 +35,19 @@ pub(crate) fn install(language: &Language) -> Result<(), String> {
     }
     let source = root().join("tests/clients").join(language.name);
     let place = target_directory()?.join("clients").join(language.name);
-    let files = files(&source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
-    let stamp = stamp(&tools(language)?, &files);
+    install_in(&place, &source, &tools(language)?, language.installation)
+}
+
+/// Copies what is in `source` to `place` and runs the lines there, unless these tools have done so already.
+pub(crate) fn install_in(place: &Path, source: &Path, tools: &str, lines: &[Line]) -> Result<(), String> {
+    let files = files(source).map_err(|error| format!("cannot read {}: {error}", source.display()))?;
+    let stamp = stamp(tools, &files);
     if fs::read(place.join(STAMP)).is_ok_and(|found| found == stamp) {
         return Ok(());
     }
     let cannot_write = |error| format!("cannot write {}: {error}", place.display());
-    start_afresh(&place, &files).map_err(cannot_write)?;
-    language.installation.iter().try_for_each(|line| run(line, &place))?;
+    start_afresh(place, &files).map_err(cannot_write)?;
+    lines.iter().try_for_each(|line| run(line, place))?;
     fs::write(place.join(STAMP), stamp).map_err(cannot_write)
 }
 

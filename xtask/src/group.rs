@@ -20,6 +20,8 @@ pub(crate) enum Group {
     Release,
     /// The images in real containers; a part of `e2e`.
     Pods,
+    /// The webhook and its chart with a real API server.
+    Kube,
     /// The Azure SDKs of one language.
     Clients(&'static Language),
 }
@@ -35,7 +37,7 @@ impl Group {
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        Self::usual().into_iter().chain([Self::Release])
+        Self::usual().into_iter().chain([Self::Release, Self::Kube])
     }
 
     fn clients() -> impl Iterator<Item = Self> {
@@ -53,6 +55,7 @@ impl Group {
             Self::Uids => "uids",
             Self::Release => "release",
             Self::Pods => "pods",
+            Self::Kube => "kube",
             Self::Clients(language) => language.name,
         }
     }
@@ -78,6 +81,7 @@ impl Group {
             "landlock" => Self::Landlock,
             "release" => Self::Release,
             "pods" => Self::Pods,
+            "kube" => Self::Kube,
             _ => Self::BlackBox,
         }
     }
@@ -112,6 +116,7 @@ mod tests {
         assert_eq!(Group::of("redirect_clients_java").name(), "java");
         assert_eq!(Group::of("namespace"), Group::Namespace);
         assert_eq!(Group::of("release"), Group::Release);
+        assert_eq!(Group::of("kube"), Group::Kube);
         assert_eq!(Group::of("measured"), Group::Timing);
         assert_eq!(Group::of("landlock"), Group::Landlock);
         assert_eq!(Group::of("concurrency"), Group::BlackBox);

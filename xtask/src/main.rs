@@ -1,4 +1,4 @@
-//! Everything a person or CI runs: `cargo xtask demo | test | bench | images | e2e`.
+//! Everything a person or CI runs: `cargo xtask demo | test | e2e | bench | images | chart`.
 //!
 //! It builds, says what is missing and starts things. What they do lives in `tests/` and `benches/`, which share a
 //! stage.
@@ -10,9 +10,11 @@ mod clients;
 mod demo;
 mod group;
 mod images;
+mod kube;
 mod language;
 mod needs;
 mod report;
+mod scenarios;
 mod test;
 
 use std::env;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         }
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
+        Ok(Task::Chart) => kube::chart(),
         Ok(Task::Bench { quick, form }) => bench::run(quick, form),
         // Whoever asks for these by name wants them to run, not to be told why they did not.
         Ok(Task::EndToEnd(group)) => test::run(&[group], true),

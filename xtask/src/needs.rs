@@ -11,6 +11,7 @@ use crate::arguments::Architectures;
 use crate::cargo::{program, search_path};
 use crate::clients;
 use crate::group::Group;
+use crate::kube;
 
 const MANY_UIDS: &str = "needs several user ids: run it as root, or type \
      `sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`";
@@ -29,6 +30,7 @@ pub(crate) fn check(group: Group) -> Result<(), String> {
         Group::Iptables => many_users().and_then(|()| packet_filter()),
         Group::Uids => many_users(),
         Group::Pods => pods(),
+        Group::Kube => kube::check(),
         Group::Clients(language) => users().and_then(|_| clients::tools(language)).map(drop),
     }
 }

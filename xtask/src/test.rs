@@ -8,8 +8,10 @@ use crate::cargo::{build_programs, build_released, cargo, root};
 use crate::clients;
 use crate::group::Group;
 use crate::images;
+use crate::kube;
 use crate::needs;
 use crate::report::{Outcome, Row, is_good, table, verdict};
+use crate::scenarios;
 
 pub(crate) fn run(groups: &[Group], ci: bool) -> ExitCode {
     let rows: Vec<Row> = groups.iter().map(|group| timed(*group)).collect();
@@ -42,6 +44,7 @@ fn build_for(group: Group) -> Result<(), String> {
         // The others play beside it as they are.
         Group::Release => build_programs().and_then(|()| build_released(&["azwi-proxy"])),
         Group::Pods => build_programs().and_then(|()| images::build(Architectures::of_this_machine()).map(drop)),
+        Group::Kube => cargo(&["build", "-p", "azwi-webhook", "-p", "azwi-proxy", "-p", "azwi-emulator"]),
         _ => build_programs(),
     }
 }
@@ -50,6 +53,7 @@ fn execute(group: Group) -> Result<(), String> {
     match group {
         Group::Unit => unit(),
         Group::Clients(language) => clients::install(language).and_then(|()| integration(group)),
+        Group::Kube => kube::install().and_then(|()| integration(group)),
         _ => integration(group),
     }
 }
@@ -72,6 +76,7 @@ fn integration(group: Group) -> Result<(), String> {
         Group::Clients(_) => arguments.extend(["--", "--test-threads=4"]),
         // Nothing but the sidecar may make an answer late; and all pods are in the same network.
         Group::Timing | Group::Release | Group::Pods => arguments.extend(["--", "--test-threads=1"]),
+        Group::Kube => return scenarios::run(&arguments),
         _ => {}
     }
     cargo(&arguments)
