@@ -1,0 +1,97 @@
+//! Pods that are created while something happens.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use azwi_tests::cluster::Cluster;
+use reqwest::{Certificate, Client};
+use serde_json::{Value, json};
+use tokio::runtime::Builder;
+
+use crate::workload::{CLIENT_ID, account, container, has_mount, pod};
+
+/// So many are created at once.
+const WRITERS: usize = 8;
+
+/// Longer than a busy machine takes for a part of them; only an end of all progress meets it.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Labelled pods in a namespace of their own.
+pub(crate) struct Load<'a> {
+    cluster: &'a Cluster,
+    count: usize,
+    next: AtomicUsize,
+    done: Mutex<usize>,
+    more_done: Condvar,
+}
+
+impl<'a> Load<'a> {
+    pub(crate) fn new(cluster: &'a Cluster, count: usize) -> Result<Self> {
+        cluster.namespace("load")?;
+        cluster.create(&account("load", "app", &json!({ "client-id": CLIENT_ID })))?;
+        Ok(Self { cluster, count, next: AtomicUsize::new(0), done: Mutex::default(), more_done: Condvar::new() })
+    }
+
+    /// Creates all of them while `meanwhile` runs; an error if one could not be created, or has no identity.
+    pub(crate) fn run(&self, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
+        let failures = thread::scope(|scope| {
+            let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| self.write())).collect();
+            let meanwhile = meanwhile();
+            let mut failures = Vec::new();
+            for writer in writers {
+                failures.extend(writer.join().map_err(|_| anyhow!("a writer panicked"))??);
+            }
+            meanwhile.map(|()| failures)
+        })?;
+        ensure!(failures.is_empty(), "{} of {} failed: {:?}", failures.len(), self.count, failures.first());
+        Ok(())
+    }
+
+    /// Returns once so many have been tried.
+    pub(crate) fn wait_for(&self, wanted: usize) -> Result<()> {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.more_done.wait_timeout_while(done, PATIENCE, |done| *done < wanted);
+        let (done, _) = result.unwrap_or_else(PoisonError::into_inner);
+        ensure!(*done >= wanted, "{done} of {wanted} pods within {PATIENCE:?}");
+        Ok(())
+    }
+
+    /// The failures of one writer.
+    fn write(&self) -> Result<Vec<String>> {
+        let client = client(self.cluster)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut failures = Vec::new();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number >= self.count {
+                return Ok(failures);
+            }
+            failures.extend(runtime.block_on(self.create(&client, number)).err().map(|error| error.to_string()));
+            *self.done.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            self.more_done.notify_all();
+        }
+    }
+
+    async fn create(&self, client: &Client, number: usize) -> Result<()> {
+        let url = format!("{}/api/v1/namespaces/load/pods", self.cluster.url());
+        let body = pod("load", &format!("web-{number}"), &json!({})).to_string();
+        let request = client.post(url).bearer_auth(self.cluster.token()).header("content-type", "application/json");
+        let response = request.body(body).send().await?;
+        let status = response.status();
+        let answer: Value = serde_json::from_slice(&response.bytes().await?)?;
+        ensure!(status.is_success(), "web-{number}: {status}: {}", answer["message"]);
+        ensure!(has_mount(container(&answer, "app")), "web-{number} was created without its identity");
+        Ok(())
+    }
+}
+
+fn client(cluster: &Cluster) -> Result<Client> {
+    // Tests of one process share the provider: another may have been faster.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let ca = Certificate::from_pem_bundle(&fs::read(cluster.ca_file())?)?;
+    Ok(Client::builder().no_proxy().tls_certs_only(ca).build()?)
+}
