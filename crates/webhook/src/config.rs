@@ -5,7 +5,6 @@
 
 mod cloud;
 mod custom_token_endpoint;
-mod variables;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +17,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::mutate::Settings;
 use crate::native_sidecar::NativeSidecar;
+use crate::variables;
 
 /// What `--version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");

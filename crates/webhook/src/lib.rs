@@ -20,6 +20,7 @@ mod plain;
 mod readiness;
 mod server;
 mod tls;
+mod variables;
 
 use std::io;
 use std::process::ExitCode;
@@ -203,8 +204,11 @@ fn announce(config: &Config) {
         commit = env!("AZWI_COMMIT"),
         "starting"
     );
-    if config.settings.proxy_image.is_empty() || config.settings.proxy_init_image.is_empty() {
-        tracing::warn!("PROXY_IMAGE or PROXY_INIT_IMAGE is not set: pods that ask for the sidecar cannot be created");
+    let Settings { proxy_image, proxy_init_image, .. } = &config.settings;
+    for (name, image) in [(variables::PROXY_IMAGE, proxy_image), (variables::PROXY_INIT_IMAGE, proxy_init_image)] {
+        if image.is_empty() {
+            tracing::warn!("{name} is not set: pods that need it for a sidecar are refused");
+        }
     }
 }
 

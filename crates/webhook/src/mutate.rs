@@ -53,7 +53,7 @@ pub struct Settings {
     pub authority_host: String,
     /// The tenant where a service account names none.
     pub tenant_id: String,
-    /// Image of the sidecar.
+    /// Image of the sidecar; empty if there is none, and pods that need it are denied, as with the next.
     pub proxy_image: String,
     /// Image of the init container that redirects to it.
     pub proxy_init_image: String,
@@ -120,7 +120,7 @@ pub fn service_account_name(pod: &RawValue) -> Result<Cow<'_, str>, Denial> {
 ///
 /// # Errors
 /// An annotation that takes effect has a value it cannot have, the pod cannot have a sidecar, `pod` is no pod, or the
-/// settings' label selector is none. A pod that may not work is not refused: a warning says so.
+/// settings lack an image that it needs or have a label selector that is none. A pod that may not work is not refused: a warning says so.
 pub fn mutate(pod: &RawValue, account: &ServiceAccount, settings: &Settings) -> Result<Mutation, Denial> {
     let pod = Pod::read(pod)?;
     let mut warnings = Vec::new();

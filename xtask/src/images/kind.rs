@@ -31,7 +31,7 @@ pub(crate) struct Kind {
     pub(crate) trials: &'static [Trial],
 }
 
-pub(crate) const ALL: [Kind; 3] = [
+pub(crate) const ALL: [Kind; 4] = [
     Kind {
         name: "azwi-proxy",
         package: "azwi-proxy",
@@ -88,6 +88,23 @@ pub(crate) const ALL: [Kind; 3] = [
             Trial::of("/usr/sbin/iptables-legacy", &["--version"], 0, "(legacy)"),
             Trial::of("/usr/sbin/iptables-legacy", &["--match", "owner", "--help"], 0, "--uid-owner"),
         ],
+    },
+    Kind {
+        name: "azwi-webhook",
+        package: "azwi-webhook",
+        manifest: include_str!("../../../crates/webhook/Cargo.toml"),
+        dockerfile: "Dockerfile.webhook",
+        target: None,
+        program: "manager",
+        has_iptables: false,
+        user: "65532:65532",
+        capabilities: &[],
+        environment: USUAL_ENVIRONMENT,
+        cargo_options: &[],
+        budget: 12_000_000,
+        padding: 0,
+        // Nobody has told it its tenant.
+        trials: &[Trial::version("/manager"), Trial::of("/manager", &[], 64, "AZURE_TENANT_ID: required")],
     },
 ];
 
@@ -191,7 +208,7 @@ mod tests {
 
     #[test]
     fn iptables_is_good_in_the_image_that_has_it_and_a_shell_is_not() {
-        let [_, _, kind] = &ALL;
+        let [_, _, kind, _] = &ALL;
         let files = |other| vec![file("-rwxr-xr-x", "proxy-init", 1), file("-rwxr-xr-x", other, 1)];
         assert_eq!(kind.check(&image(kind, files("usr/sbin/xtables-nft-multi")), "amd64", "c"), Ok(()));
         assert!(kind.check(&image(kind, files("bin/sh")), "amd64", "c").is_err());

@@ -5,9 +5,9 @@
 use azwi_conventions::{TOKEN_EXCHANGE_AUDIENCE, annotation, env};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Values, text, variables};
+use super::{Values, text};
 use crate::mutate::{CaSource, TokenEndpoint};
-use crate::names;
+use crate::{names, variables};
 
 const SUFFIX: &str = "--custom-token-endpoint-annotation-suffix";
 const AUDIENCE: &str = "--custom-token-endpoint-audience";

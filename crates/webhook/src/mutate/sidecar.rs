@@ -17,6 +17,7 @@ use super::pod::Pod;
 use super::request::boolean;
 use super::variables::Variable;
 use super::{Denial, ServiceAccount, Settings, identity_map, resources};
+use crate::variables;
 
 /// What the sidecar accepts as `--log-level`.
 const LOG_LEVELS: [&str; 5] = ["", "info", "debug", "trace", "all"];
@@ -110,7 +111,7 @@ fn identity_map(account: &ServiceAccount) -> Result<Option<&str>, Denial> {
 /// init container, before all containers.
 ///
 /// # Errors
-/// The patch becomes too large.
+/// The settings lack an image that is needed, or the patch becomes too large.
 pub(super) fn inject(
     sidecar: &Sidecar<'_>,
     pod: &Pod<'_>,
@@ -119,8 +120,8 @@ pub(super) fn inject(
     patch: &mut Patch,
 ) -> Result<(), Denial> {
     let redirects = sidecar.address.is_none();
-    let init = (redirects && !pod.has(container::PROXY_INIT)).then(|| proxy_init(sidecar, settings, outfit));
-    let proxy = (!pod.has(container::PROXY)).then(|| proxy(sidecar, settings, outfit));
+    let init = (redirects && !pod.has(container::PROXY_INIT)).then(|| proxy_init(sidecar, settings, outfit)).transpose()?;
+    let proxy = (!pod.has(container::PROXY)).then(|| proxy(sidecar, settings, outfit)).transpose()?;
     let (native, plain) = if settings.native_sidecar { (proxy, None) } else { (None, proxy) };
 
     let list = pod.init_containers();
@@ -215,11 +216,24 @@ impl SecurityContext {
     }
 }
 
-fn proxy_init<'a>(sidecar: &'a Sidecar<'_>, settings: &'a Settings, outfit: &Outfit<'a>) -> Container<'a> {
+/// What the API server would say of an empty image names neither the setting nor whose it is.
+fn image<'a>(image: &'a str, variable: &str) -> Result<&'a str, Denial> {
+    if image.is_empty() {
+        let why = "whoever runs the webhook must set it to an image";
+        return Err(Denial(format!("{variable} is not set for the webhook, cannot inject proxy sidecar: {why}")));
+    }
+    Ok(image)
+}
+
+fn proxy_init<'a>(
+    sidecar: &'a Sidecar<'_>,
+    settings: &'a Settings,
+    outfit: &Outfit<'a>,
+) -> Result<Container<'a>, Denial> {
     let own = [(env::PROXY_PORT, &*sidecar.port), (env::PROXY_UID, &sidecar.user)];
-    Container {
+    Ok(Container {
         name: container::PROXY_INIT,
-        image: &settings.proxy_init_image,
+        image: image(&settings.proxy_init_image, variables::PROXY_INIT_IMAGE)?,
         image_pull_policy: "IfNotPresent",
         restart_policy: None,
         args: Vec::new(),
@@ -228,17 +242,17 @@ fn proxy_init<'a>(sidecar: &'a Sidecar<'_>, settings: &'a Settings, outfit: &Out
         resources: sidecar.resources,
         lifecycle: None,
         security_context: SecurityContext::new(0, &["NET_ADMIN"]),
-    }
+    })
 }
 
-fn proxy<'a>(sidecar: &'a Sidecar<'_>, settings: &'a Settings, outfit: &Outfit<'a>) -> Container<'a> {
+fn proxy<'a>(sidecar: &'a Sidecar<'_>, settings: &'a Settings, outfit: &Outfit<'a>) -> Result<Container<'a>, Denial> {
     let port: Cow<'_, str> = format!("--proxy-port={}", sidecar.port).into();
     let log_level: Cow<'_, str> = format!("--log-level={}", sidecar.log_level).into();
     let probe = vec!["/proxy".into(), port.clone(), "--probe".into(), log_level.clone()];
     let map = sidecar.identity_map.map(|value| Variable { name: env::AZWI_IDENTITY_MAP, value });
-    Container {
+    Ok(Container {
         name: container::PROXY,
-        image: &settings.proxy_image,
+        image: image(&settings.proxy_image, variables::PROXY_IMAGE)?,
         image_pull_policy: "IfNotPresent",
         restart_policy: settings.native_sidecar.then_some("Always"),
         args: vec![port, log_level],
@@ -247,5 +261,5 @@ fn proxy<'a>(sidecar: &'a Sidecar<'_>, settings: &'a Settings, outfit: &Outfit<'
         resources: sidecar.resources,
         lifecycle: Some(Lifecycle { post_start: Handler { exec: Exec { command: probe } } }),
         security_context: SecurityContext::new(PROXY_UID, &[]),
-    }
+    })
 }

@@ -21,6 +21,8 @@ use super::stage;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Unusual {
     native_sidecar: Option<bool>,
+    proxy_image: Option<String>,
+    proxy_init_image: Option<String>,
     token_endpoint: Option<Endpoint>,
 }
 
@@ -70,6 +72,8 @@ impl Case {
         let usual = stage::settings();
         Ok(Settings {
             native_sidecar: unusual.native_sidecar.unwrap_or(usual.native_sidecar),
+            proxy_image: unusual.proxy_image.unwrap_or(usual.proxy_image),
+            proxy_init_image: unusual.proxy_init_image.unwrap_or(usual.proxy_init_image),
             token_endpoint: unusual.token_endpoint.map(|endpoint| stage::token_endpoint(endpoint.into())),
             ..usual
         })
@@ -165,6 +169,9 @@ cases! {
     a_windows_pod_is_denied_a_sidecar
     a_pod_on_the_hosts_network_is_denied_a_sidecar
     a_pod_on_the_hosts_network_gets_the_rest
+    a_sidecar_that_the_webhook_has_no_image_for_is_denied
+    a_redirect_that_the_webhook_has_no_image_for_is_denied
+    an_image_is_not_missed_for_what_a_pod_has_already
     an_identity_binding_with_a_config_map
     an_identity_binding_with_trust_bundles
     an_identity_binding_with_ca_data_has_no_ca_file
