@@ -1,6 +1,6 @@
 //! The operator's identity map: whatever it holds is found, in any case, and stands for one client in one tenant.
 
-use azwi_proxy::identity_map::IdentityMap;
+use azwi_identity::IdentityMap;
 use serde_json::Value;
 
 /// Any text is a map.
@@ -8,7 +8,7 @@ pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let map = match IdentityMap::from_json(text) {
         Ok(map) => map,
-        Err(why) => return assert!(!why.is_empty()),
+        Err(why) => return assert!(!why.to_string().is_empty()),
     };
     let json: Value = serde_json::from_str(text).unwrap_or_default();
     for id in json.as_object().into_iter().flat_map(|entries| entries.keys()) {

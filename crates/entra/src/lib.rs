@@ -11,7 +11,6 @@ mod dial;
 mod exchange;
 mod form_post;
 mod https_proxy;
-mod identity;
 mod refusal;
 mod scope;
 mod secret;
@@ -21,11 +20,12 @@ mod token;
 mod token_proxy;
 mod trust;
 
+pub use azwi_identity::{ClientId, IdentityError, TenantId};
+
 pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
 pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
 pub use exchange::{ExchangeError, Exchanger};
 pub use https_proxy::{HttpsProxy, NotAProxy};
-pub use identity::{ClientId, IdentityError, TenantId};
 pub use refusal::Refusal;
 pub use scope::{Resource, ResourceError, Scope};
 pub use secret::Secret;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use thiserror::Error;
-use uuid::Uuid;
 
 /// Why a value names no identity or tenant.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -69,9 +68,12 @@ impl fmt::Display for TenantId {
     }
 }
 
+/// In lower case.
 fn hyphenated_guid(value: &str) -> Option<Box<str>> {
-    let guid = (value.len() == 36).then(|| Uuid::try_parse(value).ok()).flatten()?;
-    Some(guid.hyphenated().to_string().into())
+    let is_hyphen_at = |index| matches!(index, 8 | 13 | 18 | 23);
+    let fits = |(index, byte): (usize, u8)| if is_hyphen_at(index) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let is_guid = value.len() == 36 && value.bytes().enumerate().all(fits);
+    is_guid.then(|| value.to_ascii_lowercase().into())
 }
 
 /// A host name of at least two labels (RFC 1123).
@@ -97,7 +99,14 @@ mod tests {
 
     #[test]
     fn anything_but_a_hyphenated_guid_is_no_client_id() {
-        for bad in ["", "app", "aaaaaaaa00004000800000000000000b", "{aaaaaaaa-0000-4000-8000-00000000000}"] {
+        for bad in [
+            "",
+            "app",
+            "aaaaaaaa00004000800000000000000b",
+            "{aaaaaaaa-0000-4000-8000-00000000000}",
+            "aaaaaaaa-0000-4000-80000-0000000000b",
+            "gaaaaaaa-0000-4000-8000-00000000000b",
+        ] {
             assert_eq!(ClientId::parse(bad), Err(IdentityError::ClientId(bad.to_owned())));
         }
     }
@@ -110,7 +119,10 @@ mod tests {
 
     #[test]
     fn a_tenant_cannot_leave_its_path_segment() {
-        for bad in ["", "common", "a/b.com", "a.com/..", "..", "-a.com", "a..com", "a.com?x", "a b.com"] {
+        let long = format!("{}.com", "a".repeat(64));
+        for bad in
+            ["", "common", "a/b.com", "a.com/..", "..", "-a.com", "a-.com", "a..com", "a.com?x", "a b.com", &long]
+        {
             assert!(TenantId::parse(bad).is_err(), "{bad}");
         }
     }

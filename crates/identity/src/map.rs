@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use azwi_entra::{ClientId, IdentityError, TenantId};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use thiserror::Error;
+
+use crate::identity::{ClientId, IdentityError, TenantId};
 
 /// A client id and, if it is not the pod's, its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,36 @@ pub struct IdentityMap {
     /// By id, lower case.
     by_id: HashMap<String, Mapped>,
     by_client: HashMap<ClientId, Mapped>,
+}
+
+/// Why a text is no identity map.
+#[derive(Debug, Error)]
+pub enum IdentityMapError {
+    /// It is no object, or what stands for an id is neither a client id nor an object of the right fields.
+    #[error("not a JSON object of object ids or resource ids to client ids: {0}")]
+    Json(serde_json::Error),
+    /// An entry cannot be.
+    #[error("{id:?}: {why}")]
+    Entry {
+        /// What it is an entry of, as it stands in the text.
+        id: String,
+        /// What is wrong with it.
+        why: EntryError,
+    },
+}
+
+/// Why an entry cannot be.
+#[derive(Debug, Error)]
+pub enum EntryError {
+    /// It names no identity or tenant.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A client has one tenant, and by another entry it is another one.
+    #[error("{0} is in another tenant according to another entry")]
+    AnotherTenant(ClientId),
+    /// There is one of the same id.
+    #[error("there twice; upper and lower case count as the same")]
+    Twice,
 }
 
 #[derive(Deserialize)]
@@ -67,24 +99,23 @@ impl IdentityMap {
     ///
     /// # Errors
     /// What is wrong with which entry.
-    pub fn from_json(json: &str) -> Result<Self, String> {
-        let Entries(entries) = serde_json::from_str(json)
-            .map_err(|error| format!("not a JSON object of object ids or resource ids to client ids: {error}"))?;
+    pub fn from_json(json: &str) -> Result<Self, IdentityMapError> {
+        let Entries(entries) = serde_json::from_str(json).map_err(IdentityMapError::Json)?;
         let mut map = Self::default();
         for (id, value) in entries {
-            map.insert(&id, value).map_err(|why| format!("{id:?}: {why}"))?;
+            map.insert(&id, value).map_err(|why| IdentityMapError::Entry { id, why })?;
         }
         Ok(map)
     }
 
-    fn insert(&mut self, id: &str, value: Value) -> Result<(), String> {
-        let mapped = mapped(value).map_err(|error| error.to_string())?;
+    fn insert(&mut self, id: &str, value: Value) -> Result<(), EntryError> {
+        let mapped = mapped(value)?;
         let known = self.by_client.entry(mapped.client.clone()).or_insert_with(|| mapped.clone());
         if *known != mapped {
-            return Err(format!("{} is in another tenant according to another entry", mapped.client));
+            return Err(EntryError::AnotherTenant(mapped.client));
         }
         if self.by_id.insert(id.to_ascii_lowercase(), mapped).is_some() {
-            return Err("there twice; upper and lower case count as the same".to_owned());
+            return Err(EntryError::Twice);
         }
         Ok(())
     }
@@ -121,7 +152,7 @@ mod tests {
     const CLIENT: &str = "aaaaaaaa-0000-4000-8000-000000000000";
 
     fn map(json: &str) -> Result<IdentityMap, String> {
-        IdentityMap::from_json(json)
+        IdentityMap::from_json(json).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -19,13 +19,13 @@ use azwi_entra::{
     AssertionFile, AuthorityHost, CaBundle, ClientId, HttpsProxy, LoopbackHttp, Resource, SystemRoots, TenantId,
     TokenProxy, TrustRoots,
 };
+use azwi_identity::IdentityMap;
 use azwi_imds::MetadataHeader;
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
 use self::identity_binding::IdentityBinding;
 use crate::identities::{Given, Unmapped};
-use crate::identity_map::IdentityMap;
 use crate::sandbox::Needs;
 
 /// What `--version` says: from which commit, too.
@@ -450,7 +450,7 @@ fn directories(value: &str, surroundings: &impl Surroundings) -> Result<Vec<Path
 
 fn identity_map(value: &str, surroundings: &impl Surroundings) -> Result<IdentityMap, String> {
     if value.trim_start().starts_with(['{', '[']) {
-        return IdentityMap::from_json(value);
+        return IdentityMap::from_json(value).map_err(|error| error.to_string());
     }
     let json = read(value, surroundings)?;
     IdentityMap::from_json(&String::from_utf8_lossy(&json)).map_err(|error| format!("{value}: {error}"))

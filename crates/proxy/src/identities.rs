@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use azwi_entra::{ClientId, TenantId};
+use azwi_identity::{IdentityMap, Mapped};
 use azwi_imds::{Rejection, Selector};
 use thiserror::Error;
 
-use crate::identity_map::{IdentityMap, Mapped};
 use crate::key::Identity;
 
 /// Why no identity answers.

@@ -1,6 +1,6 @@
 //! The sidecar: an app asks it for tokens as it would ask Azure's Instance Metadata Service.
 //!
-//! Wiring only; the program in `main.rs` runs it, and a library it is so that fuzzing and benchmarks reach its parts. Exit
+//! Wiring only; the program in `main.rs` runs it, and a library it is so that benchmarks reach its parts. Exit
 //! codes: 0 ended as asked, 1 a probe failed or the port is taken, 64 bad usage or configuration, 70 internal.
 
 #[cfg(test)]
@@ -12,7 +12,6 @@ mod config;
 mod connections;
 mod failure;
 mod identities;
-pub mod identity_map;
 mod key;
 mod lifetime;
 mod logging;

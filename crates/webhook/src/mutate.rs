@@ -12,7 +12,6 @@ mod annotations;
 mod container;
 mod denial;
 mod identity;
-mod identity_map;
 mod patch;
 mod pod;
 mod projection;

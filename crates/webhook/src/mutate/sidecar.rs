@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use azwi_conventions::annotation::{IDENTITY_MAP, PROXY_LOG_LEVEL, PROXY_ONLY, PROXY_REDIRECT, PROXY_SIDECAR_PORT};
 use azwi_conventions::{DEFAULT_PROXY_PORT, PROXY_UID, container, env};
+use azwi_identity::{IdentityMap, IdentityMapError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -16,7 +17,7 @@ use super::patch::Patch;
 use super::pod::Pod;
 use super::request::boolean;
 use super::variables::Variable;
-use super::{Denial, ServiceAccount, Settings, identity_map, resources};
+use super::{Denial, ServiceAccount, Settings, resources};
 use crate::variables;
 
 /// What the sidecar accepts as `--log-level`.
@@ -99,12 +100,16 @@ fn is_only_one_federated(annotations: &Annotations<'_>) -> Result<bool, Denial> 
     boolean(value).ok_or_else(|| bad_value(Owner::Pod, PROXY_ONLY, value, r#""true" or "false""#))
 }
 
+/// The sidecar ends at once over a bad one, and the pod would never start.
 fn identity_map(account: &ServiceAccount) -> Result<Option<&str>, Denial> {
     let Some(value) = account.identity_map.as_deref() else { return Ok(None) };
-    let must_be = |why| format!("a JSON object of object ids or ARM resource ids to client ids: {why}");
-    identity_map::check(value)
-        .map(|()| Some(value))
-        .map_err(|why| bad_value(Owner::ServiceAccount, IDENTITY_MAP, value, must_be(why)))
+    let why = match IdentityMap::from_json(value) {
+        Ok(_) => return Ok(Some(value)),
+        Err(IdentityMapError::Json(error)) => error.to_string(),
+        Err(entry @ IdentityMapError::Entry { .. }) => entry.to_string(),
+    };
+    let must_be = format!("a JSON object of object ids or ARM resource ids to client ids: {why}");
+    Err(bad_value(Owner::ServiceAccount, IDENTITY_MAP, value, must_be))
 }
 
 /// Adds what is missing: `azwi-proxy-init` before all init containers; the sidecar behind it or, if it cannot be an
@@ -120,7 +125,8 @@ pub(super) fn inject(
     patch: &mut Patch,
 ) -> Result<(), Denial> {
     let redirects = sidecar.address.is_none();
-    let init = (redirects && !pod.has(container::PROXY_INIT)).then(|| proxy_init(sidecar, settings, outfit)).transpose()?;
+    let init =
+        (redirects && !pod.has(container::PROXY_INIT)).then(|| proxy_init(sidecar, settings, outfit)).transpose()?;
     let proxy = (!pod.has(container::PROXY)).then(|| proxy(sidecar, settings, outfit)).transpose()?;
     let (native, plain) = if settings.native_sidecar { (proxy, None) } else { (None, proxy) };
 

@@ -172,6 +172,7 @@ cases! {
     a_sidecar_that_the_webhook_has_no_image_for_is_denied
     a_redirect_that_the_webhook_has_no_image_for_is_denied
     an_image_is_not_missed_for_what_a_pod_has_already
+    an_identity_map_that_the_sidecar_would_not_accept_is_denied
     an_identity_binding_with_a_config_map
     an_identity_binding_with_trust_bundles
     an_identity_binding_with_ca_data_has_no_ca_file
