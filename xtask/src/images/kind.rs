@@ -101,7 +101,7 @@ pub(crate) const ALL: [Kind; 4] = [
         capabilities: &[],
         environment: USUAL_ENVIRONMENT,
         cargo_options: &[],
-        budget: 12_000_000,
+        budget: 9_000_000,
         padding: 0,
         // Nobody has told it its tenant.
         trials: &[Trial::version("/manager"), Trial::of("/manager", &[], 64, "AZURE_TENANT_ID: required")],
