@@ -10,7 +10,6 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use azwi_entra::{
 };
 use azwi_identity::IdentityMap;
 use azwi_imds::MetadataHeader;
+use azwi_program::flags::{go_style, log_level, seconds};
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
@@ -324,14 +324,6 @@ fn needs(port: u16, metrics: Option<SocketAddr>, assertion: Option<&AssertionFil
     }
 }
 
-/// Go's flag package takes `-name=value` for `--name=value`; manifests written for the Go proxy rely on it.
-fn go_style(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => format!("-{text}").into(),
-        _ => argument,
-    }
-}
-
 fn port_number(value: &str) -> Result<u16, String> {
     let port = value.parse().ok().filter(|&port: &u16| port > 0);
     port.ok_or_else(|| format!("{value:?} is not a port from 1 to 65535"))
@@ -366,13 +358,6 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
-fn seconds(value: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
-    let seconds = value.parse().ok().filter(|seconds| range.contains(seconds));
-    let (least, most) = range.into_inner();
-    let why = || format!("{value:?} is not a number of seconds from {least} to {most}");
-    seconds.map(Duration::from_secs).ok_or_else(why)
-}
-
 fn grace(value: &str) -> Result<Duration, String> {
     seconds(value, 0..=MAX_GRACE_SECONDS)
 }
@@ -400,15 +385,6 @@ fn system_bundle(value: &str, surroundings: &impl Surroundings) -> Result<PathBu
 
 fn read(path: &str, surroundings: &impl Surroundings) -> Result<Vec<u8>, String> {
     surroundings.read(Path::new(path)).map_err(|error| format!("{path} cannot be read: {error}"))
-}
-
-fn log_level(value: &str) -> Result<LevelFilter, String> {
-    match value {
-        "info" => Ok(LevelFilter::INFO),
-        "debug" => Ok(LevelFilter::DEBUG),
-        "trace" | "all" => Ok(LevelFilter::TRACE),
-        _ => Err(format!("{value:?} is not one of info, debug, trace, all")),
-    }
 }
 
 fn client_id(value: &str) -> Result<ClientId, String> {

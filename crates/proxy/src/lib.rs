@@ -37,8 +37,8 @@ use std::sync::Arc;
 
 use azwi_entra::{ClientId, Exchanger, TenantId};
 use azwi_imds::Policy;
+use azwi_program::told_to_end;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use crate::cache::TokenCache;
@@ -156,14 +156,7 @@ async fn serve(config: Config) -> ExitCode {
 }
 
 async fn run_until_told(listeners: Listeners, mut config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let shutdown = told_to_end()?;
     tracing::info!(
         address = %listeners.apps.local_addr()?,
         authority = %config.authority,

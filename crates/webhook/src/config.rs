@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use azwi_conventions::{TOKEN_EXCHANGE_AUDIENCE, env};
+use azwi_program::flags::{go_style, log_level, seconds};
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 
@@ -243,14 +244,6 @@ impl<Lookup: Fn(&str) -> Option<String>> Values<Lookup> {
     }
 }
 
-/// Go's flag package takes `-name=value` for `--name=value`; manifests written for the Go webhook may rely on it.
-fn go_style(argument: OsString) -> OsString {
-    match argument.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => format!("-{text}").into(),
-        _ => argument,
-    }
-}
-
 /// Go's spelling without a host is all addresses: of IPv6, which includes IPv4, or of IPv4 where there is nothing else.
 fn addresses(value: &str) -> Result<Addresses, String> {
     if let Some(port) = value.strip_prefix(':').and_then(|port| port.parse().ok()) {
@@ -260,15 +253,6 @@ fn addresses(value: &str) -> Result<Addresses, String> {
         .parse()
         .map_err(|_| format!("{value:?} is not an address and a port such as 127.0.0.1:9443, :9443 or [::1]:9443"))?;
     Ok(vec![address])
-}
-
-fn log_level(value: &str) -> Result<LevelFilter, String> {
-    match value {
-        "info" => Ok(LevelFilter::INFO),
-        "debug" => Ok(LevelFilter::DEBUG),
-        "trace" | "all" => Ok(LevelFilter::TRACE),
-        _ => Err(format!("{value:?} is not one of info, debug, trace, all")),
-    }
 }
 
 /// What Go's flags take for a truth value.
@@ -294,9 +278,7 @@ fn prometheus(value: &str) -> Result<(), String> {
 }
 
 fn delay(value: &str) -> Result<Duration, String> {
-    let seconds = value.parse().ok().filter(|seconds| *seconds <= MAX_SHUTDOWN_DELAY);
-    let why = || format!("{value:?} is not a number of seconds from 0 to {MAX_SHUTDOWN_DELAY}");
-    seconds.map(Duration::from_secs).ok_or_else(why)
+    seconds(value, 0..=MAX_SHUTDOWN_DELAY)
 }
 
 fn tenant(value: &str) -> Result<String, String> {

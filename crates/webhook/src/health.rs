@@ -1,8 +1,8 @@
 //! What kubelet asks: whether the process lives, and whether it may get reviews.
 
+use azwi_program::pages::{Page, TEXT};
 use http::StatusCode;
 
-use crate::plain::{Page, TEXT};
 use crate::readiness::Readiness;
 
 /// The page of a path; with `/readyz/…` and `/healthz/…` as the Go webhook has them too.

@@ -16,7 +16,6 @@ mod metrics;
 pub mod mutate;
 mod names;
 mod native_sidecar;
-mod plain;
 mod readiness;
 mod server;
 mod tls;
@@ -27,11 +26,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use azwi_program::pages::{self, Bounds, Page};
+use azwi_program::told_to_end;
+use http::{HeaderMap, StatusCode};
 use kube::Client;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::level_filters::LevelFilter;
@@ -44,7 +44,6 @@ use crate::failure::{chain, of_cluster};
 use crate::metrics::{Metrics, Moment};
 use crate::mutate::Settings;
 use crate::native_sidecar::NativeSidecar;
-use crate::plain::Page;
 use crate::readiness::{Condition, Readiness};
 use crate::server::Server;
 
@@ -57,6 +56,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for its version, and until asking again.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 const VERSION_PAUSE: Duration = Duration::from_secs(2);
+/// Kubelet, and whoever asks for metrics.
+const WATCHERS: Bounds =
+    Bounds { connections: 16, head: Duration::from_secs(5), answer: Duration::from_secs(5), pace: Duration::ZERO };
 
 /// The program: reads its arguments and its environment, and runs until it is told to end.
 pub fn main() -> ExitCode {
@@ -156,7 +158,7 @@ async fn client() -> Result<Client, Box<dyn std::error::Error>> {
 }
 
 async fn run_until_told(config: Config, listeners: Listeners, client: Client) -> anyhow::Result<()> {
-    let shutdown = shutdown()?;
+    let shutdown = told_to_end()?;
     announce(&config);
     let state = State::new();
     let server = Server {
@@ -180,17 +182,6 @@ async fn run_until_told(config: Config, listeners: Listeners, client: Client) ->
     server.serve(listeners.webhook, respond, shutdown).await;
     tracing::info!("ended");
     Ok(())
-}
-
-fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 fn announce(config: &Config) {
@@ -229,9 +220,9 @@ impl State {
     /// Starts all that goes on beside reviews.
     fn start(&self, config: &Config, client: &Client, health: TcpListener, metrics: Option<TcpListener>) {
         let readiness = Arc::clone(&self.readiness);
-        tokio::spawn(plain::serve(health, move |path: &str| health::page(path, &readiness)));
+        tokio::spawn(pages::serve(health, WATCHERS, move |path, _| health::page(path, &readiness)));
         if let Some(listener) = metrics {
-            tokio::spawn(plain::serve(listener, self.metrics_page()));
+            tokio::spawn(pages::serve(listener, WATCHERS, self.metrics_page()));
         }
         self.follow_accounts(client.clone());
         self.follow_certificate(config, client.clone());
@@ -252,10 +243,10 @@ impl State {
         }
     }
 
-    fn metrics_page(&self) -> impl Fn(&str) -> Option<Page> + Send + Sync + 'static {
+    fn metrics_page(&self) -> impl Fn(&str, &HeaderMap) -> Option<Page> + Send + Sync + 'static {
         let (readiness, served) = (Arc::clone(&self.readiness), Arc::clone(&self.certificate));
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
-        move |path| {
+        move |path, _| {
             let moment = Moment {
                 is_ready: readiness.reasons().is_empty(),
                 annotated_accounts: store.annotated(),
