@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -24,6 +24,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What plain text is.
 pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What metrics are in the text format of `OpenMetrics` 1.0, for who asks with these headers. The same text is Prometheus'
+/// older format too: what `OpenMetrics` adds is a comment there.
+pub fn metrics_type(headers: &HeaderMap) -> &'static str {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepted.into_iter().any(|value| value.contains("application/openmetrics-text")) {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    }
+}
 
 /// A status, what the text is, and the text.
 pub type Page = (StatusCode, &'static str, String);
@@ -103,6 +114,14 @@ mod tests {
         assert_eq!(response(Method::GET, "/here?verbose").status(), 200);
         assert_eq!(response(Method::POST, "/here").status(), 405);
         assert_eq!(response(Method::GET, "/elsewhere").status(), 404);
+    }
+
+    #[test]
+    fn metrics_are_what_the_scraper_accepts() {
+        let mut headers = HeaderMap::new();
+        assert!(metrics_type(&headers).starts_with("text/plain; version=0.0.4;"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"));
+        assert!(metrics_type(&headers).starts_with("application/openmetrics-text; version=1.0.0;"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azwi_program::pages::{self, Bounds, Page};
+use azwi_program::pages::{self, Bounds, Page, metrics_type};
 use azwi_program::told_to_end;
 use http::{HeaderMap, StatusCode};
 use kube::Client;
@@ -246,7 +246,7 @@ impl State {
     fn metrics_page(&self) -> impl Fn(&str, &HeaderMap) -> Option<Page> + Send + Sync + 'static {
         let (readiness, served) = (Arc::clone(&self.readiness), Arc::clone(&self.certificate));
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
-        move |path, _| {
+        move |path, headers| {
             let moment = Moment {
                 is_ready: readiness.reasons().is_empty(),
                 annotated_accounts: store.annotated(),
@@ -254,7 +254,7 @@ impl State {
                     .expires()
                     .map(|expires| expires.saturating_sub(OffsetDateTime::now_utc().unix_timestamp())),
             };
-            let page = |text| (StatusCode::OK, metrics::CONTENT_TYPE, text);
+            let page = |text| (StatusCode::OK, metrics_type(headers), text);
             (path == "/metrics").then(|| metrics.render(moment).map(page).ok()).flatten()
         }
     }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
 use self::durations::Durations;
-pub(crate) use self::exposition::{CONTENT_TYPE, Moment};
+pub(crate) use self::exposition::Moment;
 
 /// What every name of ours begins with; the Go webhook's metric keeps its own.
 const PREFIX: &str = "azwi_webhook";

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use azwi_program::pages::{self, Bounds, Page, TEXT};
-use http::header::ACCEPT;
+use azwi_program::pages::{self, Bounds, Page, TEXT, metrics_type};
 use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 
@@ -22,8 +21,6 @@ const BOUNDS: Bounds = Bounds {
     pace: Duration::from_millis(50),
 };
 
-const OPENMETRICS: &str = "application/openmetrics-text";
-
 /// Serves `metrics` of `app` for as long as it is polled.
 pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, app: Arc<App>) {
     let page = move |path: &str, headers: &HeaderMap| (path == "/metrics").then(|| page(headers, &metrics, &app));
@@ -32,17 +29,7 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>, app: Arc
 
 fn page(headers: &HeaderMap, metrics: &Metrics, app: &App) -> Page {
     match exposition::render(metrics, app) {
-        Ok(text) => (StatusCode::OK, content_type(headers), text),
+        Ok(text) => (StatusCode::OK, metrics_type(headers), text),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, String::new()),
-    }
-}
-
-/// The same text is both: what `OpenMetrics` adds is a comment to the older format.
-fn content_type(headers: &HeaderMap) -> &'static str {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    if accepted.into_iter().any(|value| value.contains(OPENMETRICS)) {
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    } else {
-        "text/plain; version=0.0.4; charset=utf-8"
     }
 }

@@ -8,9 +8,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Metrics, PREFIX};
 
-/// The text format of `OpenMetrics` 1.0, which Prometheus reads as its own older format too.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// What is read when somebody asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
