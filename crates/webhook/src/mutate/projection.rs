@@ -89,7 +89,7 @@ struct ClusterTrustBundle<'a> {
 }
 
 /// Typed, because the API server drops what is empty in it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LabelSelector {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -145,8 +145,11 @@ impl<'a> ConfigMap<'a> {
 }
 
 impl<'a> ClusterTrustBundle<'a> {
+    /// Without a selector Kubernetes takes none of the signer's bundles, and the pod could not start; with one that asks
+    /// for nothing, all.
     fn new(signer_name: &'a str, label_selector: Option<&str>) -> Result<Self, serde_json::Error> {
-        let label_selector = label_selector.map(serde_json::from_str).transpose()?;
+        let label_selector = label_selector.map_or_else(|| Ok(LabelSelector::default()), serde_json::from_str)?;
+        let label_selector = Some(label_selector);
         Ok(Self { signer_name: signer_name.into(), label_selector, path: CA_PATH.into(), optional: false })
     }
 }

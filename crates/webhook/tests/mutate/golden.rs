@@ -175,6 +175,7 @@ cases! {
     an_identity_map_that_the_sidecar_would_not_accept_is_denied
     an_identity_binding_with_a_config_map
     an_identity_binding_with_trust_bundles
+    an_identity_binding_with_all_trust_bundles_of_a_signer
     an_identity_binding_with_ca_data_has_no_ca_file
     an_identity_binding_with_the_systems_authorities
     a_container_with_authorities_of_its_own_gets_no_others
