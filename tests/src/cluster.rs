@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::Process;
-pub use assets::program;
+pub use assets::{directory_of, program};
 pub use patience::eventually;
 
 /// Of the only user there is to begin with, who may do everything.

@@ -2,14 +2,17 @@
 //! Deployment would give it, behind a Service that leads out of the cluster.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::binaries::binary;
 use crate::chart;
@@ -142,6 +145,14 @@ impl Replica {
         self.process.terminate()
     }
 
+    /// Sends SIGKILL, as a kernel does that is out of memory.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::SIGKILL)
+    }
+
     /// Waits for its end; whether it ended well.
     ///
     /// # Errors
@@ -169,19 +180,26 @@ fn command(cluster: &Cluster, port: u16) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// Writes the entries of the Secret to the directory that replicas have in place of its volume, as a kubelet does.
+/// Writes the entries of the Secret to the directory that replicas have in place of its volume, as a kubelet does: all at
+/// once, by a link to a new directory.
 ///
 /// # Errors
 /// If there is no such Secret.
 pub fn mount_certificate(cluster: &Cluster) -> anyhow::Result<PathBuf> {
     let directory = cluster.directory().join("certs");
     fs::create_dir_all(&directory)?;
+    let new = TempDir::with_prefix_in("..", &directory)?.keep();
     let secret = cluster.get(SECRET, NAMESPACE)?;
     for (name, value) in secret.get("data").into_iter().flat_map(entries) {
-        let new = directory.join(format!(".{name}"));
-        fs::write(&new, STANDARD.decode(value)?)?;
-        fs::rename(new, directory.join(name))?;
+        fs::write(new.join(name), STANDARD.decode(value)?)?;
+        let link = directory.join(name);
+        if !link.is_symlink() {
+            symlink(Path::new("..data").join(name), link)?;
+        }
     }
+    let link = directory.join("..data_tmp");
+    symlink(new.file_name().context("no name")?, &link)?;
+    fs::rename(link, directory.join("..data"))?;
     Ok(directory)
 }
 

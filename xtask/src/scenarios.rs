@@ -1,5 +1,6 @@
 //! Runs tests and tells at the end, as a table, which scenario came out how: their names are sentences.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
@@ -13,13 +14,13 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let mut cargo = Command::new("cargo");
     cargo.args(arguments).current_dir(root()).env("PATH", search_path()).stdout(Stdio::piped());
     let mut child = cargo.spawn().map_err(cannot)?;
-    let mut table = String::new();
+    let mut rows = BTreeSet::new();
     for line in child.stdout.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
         println!("{line}");
-        table.extend(row(&line));
+        rows.extend(row(&line));
     }
     let status = child.wait().map_err(cannot)?;
-    print!("\n{:<14}{:<9}scenario\n{table}", "of", "result");
+    print!("\n{:<14}{:<9}scenario\n{}", "of", "result", rows.into_iter().collect::<String>());
     if status.success() { Ok(()) } else { Err(format!("`{line}` ended with {status}")) }
 }
 

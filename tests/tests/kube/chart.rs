@@ -21,6 +21,11 @@ const EVERYTHING: &str = "\
     customTokenEndpoint.audience=api://proxy,customTokenEndpoint.azureKubernetesTokenProxy=https://proxy.example,\
     customTokenEndpoint.azureKubernetesSniName=proxy.example,customTokenEndpoint.azureKubernetesCAConfigMapName=ca";
 
+/// All objects that there can be.
+pub(crate) fn everything(namespace: &str) -> Result<String> {
+    template(&["--namespace", namespace, "--set", TENANT, "--set", EVERYTHING])
+}
+
 #[test]
 fn helm_finds_nothing_wrong_with_it() -> Result<()> {
     lint(&["--set", TENANT])?;

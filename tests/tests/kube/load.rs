@@ -17,6 +17,9 @@ use crate::workload::{CLIENT_ID, account, container, has_mount, pod};
 /// So many are created at once.
 const WRITERS: usize = 8;
 
+/// So often a pod is tried again; only what never works meets it.
+const TRIES: usize = 100;
+
 /// Longer than a busy machine takes for a part of them; only an end of all progress meets it.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -36,19 +39,24 @@ impl<'a> Load<'a> {
         Ok(Self { cluster, count, next: AtomicUsize::new(0), done: Mutex::default(), more_done: Condvar::new() })
     }
 
-    /// Creates all of them while `meanwhile` runs; an error if one could not be created, or has no identity.
+    /// Creates all of them while `meanwhile` runs; an error if one was refused, or has no identity.
     pub(crate) fn run(&self, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
-        let failures = thread::scope(|scope| {
+        let refusals = self.insist(meanwhile)?;
+        ensure!(refusals.is_empty(), "{} of {} refused: {:?}", refusals.len(), self.count, refusals.first());
+        Ok(())
+    }
+
+    /// The same, but what is refused is tried again, as controllers do; returns what was said.
+    pub(crate) fn insist(&self, meanwhile: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+        thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| self.write())).collect();
             let meanwhile = meanwhile();
-            let mut failures = Vec::new();
+            let mut refusals = Vec::new();
             for writer in writers {
-                failures.extend(writer.join().map_err(|_| anyhow!("a writer panicked"))??);
+                refusals.extend(writer.join().map_err(|_| anyhow!("a writer panicked"))??);
             }
-            meanwhile.map(|()| failures)
-        })?;
-        ensure!(failures.is_empty(), "{} of {} failed: {:?}", failures.len(), self.count, failures.first());
-        Ok(())
+            meanwhile.map(|()| refusals)
+        })
     }
 
     /// Returns once so many have been tried.
@@ -60,20 +68,30 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// The failures of one writer.
+    /// What one writer was refused with.
     fn write(&self) -> Result<Vec<String>> {
         let client = client(self.cluster)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let mut failures = Vec::new();
+        let mut refusals = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.count {
-                return Ok(failures);
+                return Ok(refusals);
             }
-            failures.extend(runtime.block_on(self.create(&client, number)).err().map(|error| error.to_string()));
+            refusals.extend(runtime.block_on(self.create_at_last(&client, number))?);
             *self.done.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             self.more_done.notify_all();
         }
+    }
+
+    /// What it was refused with before.
+    async fn create_at_last(&self, client: &Client, number: usize) -> Result<Vec<String>> {
+        let mut refusals = Vec::new();
+        while let Err(refusal) = self.create(client, number).await {
+            refusals.push(refusal.to_string());
+            ensure!(refusals.len() < TRIES, "{refusal}, {TRIES} times");
+        }
+        Ok(refusals)
     }
 
     async fn create(&self, client: &Client, number: usize) -> Result<()> {

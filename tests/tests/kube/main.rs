@@ -6,12 +6,16 @@
 #![expect(clippy::indexing_slicing, reason = "a field that JSON lacks is null, and a failed index is a failed test")]
 
 mod annotations;
+mod assets;
+mod certificates;
 mod chain;
 mod chart;
 mod denials;
+mod golden;
 mod load;
 mod outage;
 mod pods;
+mod readme;
 mod reinvocation;
 mod release;
 mod values;

@@ -32,6 +32,27 @@ fn a_replica_that_goes_takes_no_creation_with_it() -> Result<()> {
     })
 }
 
+/// API servers ask once: no webhook can help those that are asking it when it is killed, nor those that are led to it
+/// until its Service knows.
+#[test]
+fn a_replica_that_is_killed_takes_few_creations_with_it_and_none_that_is_tried_again() -> Result<()> {
+    let mut installation = Installation::new(2, "logLevel=info")?;
+    let gone = installation.replicas.pop().context("no replica")?;
+    let load = Load::new(&installation.cluster, 2000)?;
+    let refusals = load.insist(|| {
+        load.wait_for(500)?;
+        gone.kill()?;
+        load.wait_for(560)?;
+        installation.service.lead_to(&ports(&installation.replicas));
+        Ok(())
+    })?;
+    println!("{} of 2000 were refused once", refusals.len());
+    assert!(refusals.len() <= 60, "{refusals:?}");
+    let failed = "failed calling webhook \\\"mutation.azure-workload-identity.io\\\"";
+    assert!(refusals.iter().all(|refusal| refusal.contains(failed)), "{refusals:?}");
+    Ok(())
+}
+
 #[test]
 fn a_rolling_update_takes_no_creation_with_it() -> Result<()> {
     let mut installation = Installation::new(2, "logLevel=info")?;

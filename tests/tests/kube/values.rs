@@ -5,10 +5,7 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 use azwi_tests::cluster::{Cluster, eventually};
-use azwi_tests::tls_server::Authority;
-use azwi_tests::webhook::{Installation, NAMESPACE, Replica, mount_certificate};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use azwi_tests::webhook::{Installation, NAMESPACE};
 use serde_json::{Value, json};
 
 use crate::workload::{Place, container, has_mount, names, token, variables, volume};
@@ -54,6 +51,20 @@ fn an_excluded_namespace_stays_as_it_is() -> Result<()> {
     Ok(())
 }
 
+/// A copy of the pod as it is now is accepted by a server that takes no field it does not know, and changed no more.
+fn is_accepted_as_it_is(place: &Place, pod: &Value) -> Result<()> {
+    let mut copy = pod.clone();
+    let metadata = &pod["metadata"];
+    copy["metadata"] = json!({ "name": "copy", "namespace": place.namespace });
+    copy["metadata"]["labels"] = metadata["labels"].clone();
+    copy["metadata"]["annotations"] = metadata["annotations"].clone();
+    let arguments = ["create", "--dry-run=server", "--validate=strict", "--output=json", "--filename=-"];
+    let answer = place.installation.cluster.ask(&arguments, &copy.to_string())?.good()?;
+    let accepted: Value = serde_json::from_str(&answer)?;
+    assert_eq!(accepted["spec"], pod["spec"]);
+    Ok(())
+}
+
 #[test]
 fn a_custom_token_endpoint_is_for_pods_that_ask_for_it() -> Result<()> {
     let place = place(&format!("{ENDPOINT},customTokenEndpoint.azureKubernetesCAConfigMapName=ca"))?;
@@ -70,6 +81,7 @@ fn a_custom_token_endpoint_is_for_pods_that_ask_for_it() -> Result<()> {
     let config_map = &volume(&pod)["projected"]["sources"][1]["configMap"];
     let item = json!({ "key": "ca.crt", "path": "ca-cert/ca.crt" });
     assert_eq!(config_map, &json!({ "name": "ca", "items": [item], "optional": false }));
+    is_accepted_as_it_is(&place, &pod)?;
 
     let mut other = place.pod(&json!({}));
     other["metadata"]["name"] = "other".into();
@@ -90,52 +102,39 @@ fn authorities_of_a_token_endpoint_may_be_text() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn authorities_of_a_token_endpoint_may_be_a_signers() -> Result<()> {
-    // Not yet on by default.
+/// Where trust bundles are on, as they are not yet by default.
+fn place_with_trust_bundles(values: &str) -> Result<Place> {
     let cluster = Cluster::start_with(&["--feature-gates=ClusterTrustBundle=true,ClusterTrustBundleProjection=true"])?;
-    let values = format!("{ENDPOINT},customTokenEndpoint.azureKubernetesCACTBSignerName=example.com/signer");
-    let place = Place::of(Arc::new(Installation::on(cluster, 1, &values)?))?;
+    Place::of(Arc::new(Installation::on(cluster, 1, &format!("{ENDPOINT},{values}"))?))
+}
+
+/// Helm takes a comma, or a brace at the start, for its own, unless there is a backslash before it.
+#[test]
+fn authorities_of_a_token_endpoint_may_be_those_of_a_signer_with_these_labels() -> Result<()> {
+    let place = place_with_trust_bundles(
+        r#"customTokenEndpoint.azureKubernetesCACTBSignerName=example.com/signer,customTokenEndpoint.azureKubernetesCACTBLabelSelector=\{"matchLabels":{"for":"pods"}\,"matchExpressions":[{"key":"old"\,"operator":"DoesNotExist"}]}"#,
+    )?;
+    let pod = place.created(&json!({ "use-proxy": "true" }))?;
+    let labels = json!({
+        "matchLabels": { "for": "pods" },
+        "matchExpressions": [{ "key": "old", "operator": "DoesNotExist" }],
+    });
+    let bundle = &volume(&pod)["projected"]["sources"][1]["clusterTrustBundle"];
+    let wanted = json!({
+        "signerName": "example.com/signer", "labelSelector": labels, "path": "ca-cert/ca.crt", "optional": false,
+    });
+    assert_eq!(bundle, &wanted, "{pod}");
+    is_accepted_as_it_is(&place, &pod)
+}
+
+#[test]
+fn authorities_of_a_token_endpoint_may_be_all_of_a_signer() -> Result<()> {
+    let place = place_with_trust_bundles("customTokenEndpoint.azureKubernetesCACTBSignerName=example.com/signer")?;
     let pod = place.created(&json!({ "use-proxy": "true" }))?;
     let bundle = &volume(&pod)["projected"]["sources"][1]["clusterTrustBundle"];
-    assert_eq!(bundle["signerName"], "example.com/signer", "{pod}");
-    assert_eq!((&bundle["path"], &bundle["optional"]), (&json!("ca-cert/ca.crt"), &json!(false)));
-    Ok(())
-}
-
-/// Puts a certificate of `authority` for the Service into the Secret, as somebody else than the webhook does.
-fn put_certificate(cluster: &Cluster, authority: &Authority) -> Result<()> {
-    let name = format!("azure-wi-webhook-webhook-service.{NAMESPACE}.svc");
-    let (certificate, key) = authority.certificate(&[&name])?;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-        "metadata": { "name": "azure-wi-webhook-server-cert", "namespace": NAMESPACE },
-        "stringData": { "tls.crt": certificate, "tls.key": key },
-    });
-    cluster.ask(&["apply", "--filename=-"], &secret.to_string())?.good().map(drop)
-}
-
-#[test]
-fn a_certificate_of_somebody_elses_is_served_and_so_is_the_next() -> Result<()> {
-    let authority = Authority::new("somebody else")?;
-    let bundle = STANDARD.encode(authority.pem());
-    let mut installation = Installation::new(0, &format!("disableCertRotation=true,caBundle={bundle}"))?;
-    put_certificate(&installation.cluster, &authority)?;
-    installation.add_replica()?;
-    let place = Place::of(Arc::new(installation))?;
-    place.created(&json!({}))?;
-
-    let Installation { cluster, replicas, .. } = &*place.installation;
-    put_certificate(cluster, &authority)?;
-    mount_certificate(cluster)?;
-    let has_new = |replica: &Replica| replica.log.count(&[("message", "serving with a new certificate")]) > 1;
-    eventually(|| {
-        cluster.kubectl(&["get", "namespace", NAMESPACE])?;
-        Ok(replicas.iter().all(has_new))
-    })?;
-    let mut pod = place.pod(&json!({}));
-    pod["metadata"]["name"] = "after".into();
-    cluster.create(&pod).map(drop)
+    // A bundle without a selector is none at all; one that selects everything is all.
+    assert_eq!(bundle["labelSelector"], json!({}), "{pod}");
+    is_accepted_as_it_is(&place, &pod)
 }
 
 #[test]
