@@ -18,5 +18,8 @@ mod pods;
 mod readme;
 mod reinvocation;
 mod release;
+mod requests;
+mod reviews;
+mod upgrade;
 mod values;
 mod workload;

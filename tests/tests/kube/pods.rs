@@ -133,6 +133,20 @@ fn what_the_user_has_set_stays() -> Result<()> {
 }
 
 #[test]
+fn a_pod_may_be_as_large_as_the_cluster_takes_them() -> Result<()> {
+    let place = Place::new()?;
+    let mut pod = place.pod(&json!({}));
+    let value = "x".repeat(10_000);
+    let large: Vec<_> = (0..100).map(|number| json!({ "name": format!("LARGE_{number}"), "value": value })).collect();
+    pod["spec"]["containers"][0]["env"] = large.into();
+    let created = place.installation.cluster.create(&pod)?;
+    let found = variables(container(&created, "app"));
+    assert!(found.contains(&("AZURE_CLIENT_ID", CLIENT_ID)), "{}", found.len());
+    assert_eq!(found.len(), 104);
+    Ok(())
+}
+
+#[test]
 fn the_user_is_warned_of_a_service_account_without_client_id() -> Result<()> {
     let place = Place::new()?;
     let mut pod = place.pod(&json!({}));

@@ -16,7 +16,7 @@ const SERVICE: &str = "service/azure-wi-webhook-webhook-service";
 const SUBJECT: &str = "--as=system:serviceaccount:azure-workload-identity-system:azure-wi-webhook-admin";
 
 /// A release of azure-workload-identity, as far as it matters who comes after it.
-fn predecessor() -> PathBuf {
+pub(crate) fn predecessor() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kube/predecessor")
 }
 
