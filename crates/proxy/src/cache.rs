@@ -1,7 +1,7 @@
 //! All cached tokens, bounded: an app that asks for ever new resources cannot grow the sidecar.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use azwi_entra::{Resource, ResourceError};
 use moka::policy::EvictionPolicy;
@@ -9,15 +9,17 @@ use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::key::{Identity, Key, Wanted};
+use crate::recent::Recent;
 use crate::slot::{Shared, Slot};
 
 /// Most tokens kept. The one unused for longest makes room; the next request for it fetches it anew.
-const MAX_TOKENS: u64 = 2048;
+const MAX_TOKENS: usize = 2048;
 /// Most identities whose first use is remembered.
 const MAX_IDENTITIES: u64 = 1024;
 
 /// Tokens by (tenant, client, resource).
 pub(crate) struct TokenCache {
+    recent: Mutex<Recent>,
     slots: Cache<Key, Arc<Slot>>,
     first_uses: Cache<Arc<Identity>, Instant>,
     shared: Arc<Shared>,
@@ -26,20 +28,39 @@ pub(crate) struct TokenCache {
 impl TokenCache {
     /// An empty cache.
     pub(crate) fn new(shared: Shared) -> Self {
-        let slots = Cache::builder().max_capacity(MAX_TOKENS).eviction_policy(EvictionPolicy::lru()).build();
-        Self { slots, first_uses: Cache::new(MAX_IDENTITIES), shared: Arc::new(shared) }
+        let recent = Mutex::new(Recent::new(shared.now()));
+        let slots = Cache::builder().max_capacity(MAX_TOKENS as u64).eviction_policy(EvictionPolicy::lru()).build();
+        Self { recent, slots, first_uses: Cache::new(MAX_IDENTITIES), shared: Arc::new(shared) }
     }
 
-    /// The place of a token for `identity` and `resource`, new if need be.
+    /// The place of a token for `identity` and `resource`, asked for at `now`; new if need be.
     ///
     /// # Errors
     /// If `resource` is none.
-    pub(crate) fn slot(&self, identity: Arc<Identity>, resource: Cow<'_, str>) -> Result<Arc<Slot>, ResourceError> {
-        if let Some(slot) = self.slots.get(&Wanted { identity: &identity, resource: &resource }) {
+    pub(crate) fn slot(
+        &self,
+        identity: Arc<Identity>,
+        resource: Cow<'_, str>,
+        now: Instant,
+    ) -> Result<Arc<Slot>, ResourceError> {
+        let wanted = Wanted { identity: &identity, resource: &resource };
+        if let Some(slot) = self.recent().get(&wanted, now) {
             return Ok(slot);
         }
-        let key = Key { identity, resource: Resource::parse(resource.into_owned())? };
-        Ok(self.slots.get_with(key.clone(), || Arc::new(self.new_slot(key))))
+        let slot = match self.slots.get(&wanted) {
+            Some(slot) => slot,
+            None => self.insert(Key { identity, resource: Resource::parse(resource.into_owned())? }),
+        };
+        self.recent().insert(&slot, MAX_TOKENS);
+        Ok(slot)
+    }
+
+    fn insert(&self, key: Key) -> Arc<Slot> {
+        self.slots.get_with(key.clone(), || Arc::new(self.new_slot(key)))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All places there are.

@@ -24,6 +24,7 @@ mod passthrough;
 mod prewarm;
 mod probe;
 mod readiness;
+mod recent;
 mod sandbox;
 mod server;
 mod service;
