@@ -11,6 +11,7 @@ mod concerns;
 mod config;
 mod connections;
 mod failure;
+mod first_uses;
 mod identities;
 pub mod identity_map;
 mod key;
