@@ -1,6 +1,6 @@
 //! One request, from hyper's types to the answer.
 //!
-//! A cached token is answered in the synchronous part of the service: no task, no lock, no allocation that outlives the
+//! A cached token is answered in the synchronous part of the service: no task, no allocation that outlives the
 //! request. Everything else waits in a boxed future.
 
 use std::convert::Infallible;
