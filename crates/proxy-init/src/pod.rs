@@ -24,7 +24,7 @@ pub(crate) enum Error {
     )]
     NodesNetwork,
     #[error(
-        "{SETTINGS} is not to be seen here, so that nothing tells whether this is the node's own network: let this \
+        "/proc/sys/net/core is not to be seen here, so that nothing tells whether this is the node's own network: let this \
          container have /proc/sys, or, where you know that the network is the pod's, say --allow-host-network"
     )]
     UnknownNetwork,
