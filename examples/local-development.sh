@@ -10,7 +10,15 @@ set -eu
 port=${PROXY_PORT:-8000}
 directory=$(mktemp -d)
 running=
-trap 'kill $running 2>/dev/null; wait; rm -rf "$directory"' EXIT
+# What went wrong stands in the logs, the sidecar's last.
+finish() {
+  status=$?
+  kill $running 2>/dev/null || true
+  wait
+  [ $status -eq 0 ] || cat "$directory"/*.log >&2
+  rm -rf "$directory"
+}
+trap finish EXIT
 trap 'exit 1' INT TERM
 
 # Its only line says that all of it listens, and where.
@@ -25,8 +33,13 @@ azwi-emulator token --dir "$directory" --subject system:serviceaccount:default:d
 AZURE_AUTHORITY_HOST=$authority AZURE_FEDERATED_TOKEN_FILE=$directory/token \
   AZURE_TENANT_ID=11111111-1111-4111-8111-111111111111 AZURE_CLIENT_ID=22222222-2222-4222-8222-222222222222 \
   azwi-proxy --proxy-port="$port" --ca-file="$directory/ca.crt" 2>"$directory/proxy.log" >/dev/null &
-running="$running $!"
-azwi-proxy --probe --proxy-port="$port"
+proxy=$!
+running="$running $proxy"
+# Not by --probe: another sidecar on that port would answer it.
+until grep -q '"listening"' "$directory/proxy.log"; do
+  kill -0 "$proxy" 2>/dev/null || exit 1
+  sleep 0.1
+done
 
 # What SDKs follow that knew AAD Pod Identity; docs/no-redirect.md says which.
 export AZURE_POD_IDENTITY_AUTHORITY_HOST="http://127.0.0.1:$port"

@@ -17,6 +17,11 @@ case $arch in
   *) echo "images/build.sh: no image is built for $arch, only for amd64 and arm64" >&2; exit 64 ;;
 esac
 
+# musl-gcc compiles for the machine that it runs on.
+if [ "$arch" = amd64 ] && [ "$(uname -m)" != x86_64 ]; then
+  echo "images/build.sh: amd64 is built on x86_64 only, and this is $(uname -m): build arm64 here" >&2
+  exit 1
+fi
 if ! command -v "$compiler" >/dev/null; then
   echo "images/build.sh: needs $compiler: apt-get install musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross" >&2
   exit 1

@@ -1,12 +1,14 @@
 //! How much memory a sidecar takes: the proportional set size of the one process there is, so its code counts in full,
 //! and the resident set size beside it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 use anyhow::ensure;
 use azwi_tests::binaries::binary;
 use azwi_tests::kernel::Memory;
 use azwi_tests::resources::resource;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::load::Load;
 use crate::report::{Limit, Quantity, Row};
@@ -20,6 +22,7 @@ const STATES: [(&str, Option<f64>); 3] =
 
 /// Where memory may not be looked at, the rows say so, and a word on stderr tells why.
 pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
+    forget(&binary("azwi-proxy")?)?;
     let sidecar = stage.sidecar()?;
     ensure!(sidecar.ask("GET", "/readyz", &[])?.status == 200, "not ready");
     // The sidecar lets nobody else look: an ordinary user still has all other figures.
@@ -34,6 +37,14 @@ pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let further: Vec<_> = (1..).take(FURTHER_KEYS as usize).map(|number| request(&resource(number))).collect();
     Load::new(sidecar.port(), &further)?.one_after_another(further.len())?;
     Ok(rows([Some(idle), Some(one), Some(taken()?)]))
+}
+
+/// Has the program read from the disk again, as on a node: the kernel maps a file in pieces as large as it was written in,
+/// and a linker writes it in one.
+fn forget(program: &Path) -> anyhow::Result<()> {
+    let file = File::open(program)?;
+    file.sync_all()?;
+    Ok(posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
 }
 
 fn rows(states: [Option<Memory>; 3]) -> Vec<Row> {

@@ -274,9 +274,19 @@ fn assert_known<T: Serialize + DeserializeOwned>(document: &Value) {
     assert_eq!(&serde_json::to_value(read).unwrap(), document);
 }
 
+/// The names of all that are there.
+fn manifests() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let manifests = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    manifests.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn kubernetes_knows_every_field_of_every_example() {
-    for name in ["pod-migrated.yaml", "deployment-webhook.yaml", "jobs-webhook.yaml", "pod-identity-binding.yaml"] {
+    let manifests = manifests();
+    assert!(manifests.len() >= 7, "{manifests:?}");
+    for name in &manifests {
         for document in serde_saphyr::from_multiple::<Value>(&example(name)).unwrap() {
             match document["kind"].as_str().unwrap() {
                 "ServiceAccount" => assert_known::<ServiceAccount>(&document),

@@ -59,17 +59,23 @@ impl App {
 }
 
 #[track_caller]
-fn assert_at_once(answered: &Answered) {
+fn assert_granted(answered: &Answered) {
     assert_eq!(answered.response.status, 200, "{}", answered.response.body);
+}
+
+#[track_caller]
+fn assert_at_once(answered: &Answered) {
+    assert_granted(answered);
     assert!(answered.took < BOUND, "took {:?}", answered.took);
 }
 
 /// The longest that an exchange took after the first, which has to connect.
-fn slowest_refresh(mut stage: Stage) -> Result<u64> {
+fn slowest_refresh(mut stage: Stage) -> Result<Duration> {
     stage.proxy.terminate()?;
     stage.proxy.wait()?;
     let took = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("took_ms")?.as_u64();
-    stage.proxy.log.whole().lines().filter_map(took).skip(1).max().context("no refresh")
+    let slowest = stage.proxy.log.whole().lines().filter_map(took).skip(1).max().context("no refresh")?;
+    Ok(Duration::from_millis(slowest))
 }
 
 /// Twelve seconds of an app with tokens of ten seconds, which are refreshed after eight and good for nine.
@@ -88,15 +94,22 @@ fn twelve_seconds() -> Result<(Stage, Vec<Answered>)> {
 
 #[test]
 fn with_tokens_of_ten_seconds_and_200_requests_a_second_none_fails_or_takes_20_ms_after_the_first() -> Result<()> {
+    let mut seen = Vec::new();
     for _ in 0..3 {
         let (stage, answers) = twelve_seconds()?;
-        // Refreshed half a second before it is too late: a machine so busy that Entra takes longer shows nothing.
-        if slowest_refresh(stage)? < 450 {
-            answers.iter().for_each(assert_at_once);
-            return Ok(());
+        let slowest = answers.iter().map(|answered| answered.took).max().context("no answer")?;
+        // Refreshed half a second before it is too late: a machine so busy that Entra takes longer shows nothing. Nor does
+        // one whose disk or host has the sidecar wait; what the sidecar itself waits for would show each time.
+        let refresh = slowest_refresh(stage)?;
+        if refresh < Duration::from_millis(450) {
+            answers.iter().for_each(assert_granted);
+            if slowest < BOUND {
+                return Ok(());
+            }
         }
+        seen.push((refresh, slowest));
     }
-    anyhow::bail!("this machine has no time to be measured")
+    anyhow::bail!("the slowest refresh and the slowest answer of each of three tries: {seen:?}")
 }
 
 #[test]

@@ -183,11 +183,25 @@ fn the_last_run_is_in_force_whichever_backend_the_one_before_had() {
 }
 
 #[test]
+fn a_redirect_that_stood_before_a_run_stays_when_that_run_cannot_verify_it() {
+    for backend in ["--backend=iptables", "--backend=nftables"] {
+        let stage = Stage::new();
+        stage.redirect(&[backend]);
+        stage.iptables(&format!("-A {BLOCK}"));
+        assert_eq!(stage.proxy_init(As::Root, &[backend]).code, 1);
+
+        stage.iptables(&format!("-D {BLOCK}"));
+        let _proxy = stage.listen("127.0.0.1:8000", "proxy");
+        assert_eq!(stage.who_answers(As::Root), "proxy", "{backend}");
+    }
+}
+
+#[test]
 fn without_net_admin_it_fails_with_the_reason_and_leaves_nothing_behind() {
     let stage = Stage::new();
     let answer = stage.proxy_init(As::RootWithoutNetAdmin, &["--backend=iptables"]);
     assert_eq!(answer.code, 1);
-    assert!(answer.log.contains("NET_ADMIN"), "{}", answer.log);
+    assert!(answer.log.contains("NET_ADMIN") && !answer.log.contains("NET_RAW"), "{}", answer.log);
     assert_eq!(stage.rules(), Vec::<String>::new());
 }
 

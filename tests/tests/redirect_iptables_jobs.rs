@@ -95,6 +95,25 @@ fn while_rules_are_replaced_connections_never_pass_by() -> Result<()> {
     Ok(())
 }
 
+/// Runs the real program as long as rules only come.
+const ONLY_INSERTS: &str = r#"#!/bin/sh
+case "$*" in *" -D "*|*" -X "*|*"-j REDIRECT"*) echo "no more room" >&2; exit 4;; esac
+exec /usr/sbin/iptables-nft "$@"
+"#;
+
+#[test]
+fn what_can_be_neither_completed_nor_taken_back_is_told() -> Result<()> {
+    let (stage, programs) = (Filtered::new()?, tempfile::tempdir()?);
+    let program = programs.path().join("iptables-nft");
+    fs::write(&program, ONLY_INSERTS)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:/usr/sbin:/usr/bin:/bin", programs.path().display());
+    let answer = proxy_init(&stage.namespace, As::Root, &[IPTABLES], &[("PATH", path.into()), stage.lock()])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("could not be taken back"), "{}", answer.log);
+    Ok(())
+}
+
 #[test]
 fn a_jump_that_lies_behind_somebody_else_s_rule_comes_to_the_front() -> Result<()> {
     let stage = Filtered::new()?;

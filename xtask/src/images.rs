@@ -10,6 +10,7 @@ mod sbom;
 mod stage;
 mod storage;
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -59,9 +60,9 @@ pub(crate) fn build(architectures: Architectures) -> Result<Vec<Row>, String> {
 
 fn build_one(kind: &Kind, architecture: &str, commit: &str, place: &Path, storage: &Storage) -> Result<Row, String> {
     let stage = place.join("stage").join(architecture).join(kind.name);
-    let packages = stage::fill(kind, architecture, commit, &stage)?;
-    let name = format!("localhost/{}:{architecture}", kind.name);
-    let digest = build_twice(kind, architecture, commit, &stage, storage, &name)?;
+    let packages = stage::fill(kind, architecture, commit, &stage, &target_directory()?)?;
+    let name = kind.image(architecture);
+    let digest = build_twice(kind, architecture, commit, &stage, &place.join("again"), storage)?;
     let unpacked = storage.unpack(&name, &place.join("unpacked"))?;
     let content = Content::of(&storage.settings(&name)?, &unpacked)?;
     kind.check(&content, architecture, commit).map_err(|error| format!("{name}: {error}"))?;
@@ -78,18 +79,29 @@ fn commit() -> String {
     if commit.is_empty() { "unknown".to_owned() } else { commit }
 }
 
-/// The digest, which must be the same both times.
+/// The digest, which must be the same both times. What the second build makes lies in `again`.
 fn build_twice(
     kind: &Kind,
     architecture: &str,
     commit: &str,
     stage: &Path,
+    again: &Path,
     storage: &Storage,
-    name: &str,
 ) -> Result<String, String> {
-    let first = storage.build(kind, architecture, commit, stage, name)?;
-    let second = storage.build(kind, architecture, commit, stage, name)?;
-    if first == second { Ok(second) } else { Err(format!("{name}: built twice, it is {first} and {second}")) }
+    let second_stage = if kind.is_compiled_twice {
+        let _ = fs::remove_dir_all(again);
+        stage::fill(kind, architecture, commit, &again.join("stage"), &again.join("target"))?;
+        again.join("stage")
+    } else {
+        stage.to_owned()
+    };
+    let first = storage.build(kind, architecture, commit, stage)?;
+    let second = storage.build(kind, architecture, commit, &second_stage)?;
+    if first == second {
+        Ok(second)
+    } else {
+        Err(format!("{}: built twice, it is {first} and {second}", kind.image(architecture)))
+    }
 }
 
 fn table(rows: &[Row]) -> String {

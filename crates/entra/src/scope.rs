@@ -1,5 +1,7 @@
 //! From an IMDS resource to an OAuth 2.0 scope.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 /// Why a text names no resource.
@@ -14,8 +16,9 @@ pub enum ResourceError {
 }
 
 /// What a token is for: an App ID URI such as `https://vault.azure.net`, or an application's GUID; byte for byte as asked.
+/// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Resource(String);
+pub struct Resource(Arc<str>);
 
 impl Resource {
     /// Takes any text without whitespace; whether there is such a resource only Entra knows.
@@ -29,7 +32,7 @@ impl Resource {
         if text.contains(char::is_whitespace) {
             return Err(ResourceError::Whitespace);
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 
     /// The resource as it was asked for.
@@ -47,7 +50,7 @@ impl Scope {
     /// audience, so `https://management.core.windows.net/` becomes `https://management.core.windows.net//.default`.
     pub fn of(Resource(resource): &Resource) -> Self {
         if resource.ends_with("/.default") {
-            return Self(resource.clone());
+            return Self(resource.to_string());
         }
         Self(format!("{resource}/.default"))
     }

@@ -9,7 +9,8 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::json;
 
@@ -44,7 +45,7 @@ impl fmt::Debug for TokenAnswer<'_> {
 /// The body of one moment. Holds an access token; its `Debug` shows none of it. Cheap to clone.
 #[derive(Clone)]
 pub struct TokenBody {
-    text: Arc<[u8]>,
+    text: Bytes,
     parts: Parts,
 }
 
@@ -98,7 +99,7 @@ impl TokenBody {
     }
 
     /// What is sent.
-    pub fn text(&self) -> &Arc<[u8]> {
+    pub fn text(&self) -> &Bytes {
         &self.text
     }
 }
@@ -114,7 +115,7 @@ fn split(text: &[u8], at: usize) -> (&[u8], &[u8]) {
     text.split_at_checked(at).unwrap_or((text, &[]))
 }
 
-fn join(head: &[u8], middle: &[u8], tail: &[u8], parts: &Parts) -> Arc<[u8]> {
+fn join(head: &[u8], middle: &[u8], tail: &[u8], parts: &Parts) -> Bytes {
     let (expires_in, ext_expires_in) = (parts.expires_in, parts.ext_expires_in());
     let fixed = head.len() + middle.len() + tail.len();
     let mut text = Vec::with_capacity(fixed + digits(expires_in) + digits(ext_expires_in));

@@ -28,14 +28,16 @@ use nat::{Nat, tables};
 const OUTPUT: &str = "AZWI_PROXY_OUTPUT";
 const REDIRECT: &str = "AZWI_PROXY_REDIRECT";
 
-/// Puts the plan's rules in place of any of ours, and says which program shows them. After an error none of ours is left.
+/// Puts the plan's rules in place of any of ours, and says which program shows them. After an error none of ours is left,
+/// unless it is [`Error::LeftBehind`].
 pub(crate) fn apply(plan: Plan) -> Result<&'static str, Error> {
     let (nat, other) = tables()?;
-    install(&nat, plan).inspect_err(|_| {
-        // The first error is the one to tell.
-        drop(clear(&nat));
+    let listing = nat.list()?;
+    let installed = install(&nat, &listing, plan).and_then(|()| other.iter().try_for_each(clear));
+    installed.map_err(|cause| match clear(&nat) {
+        Ok(()) => cause,
+        Err(residue) => Error::LeftBehind { cause: Box::new(cause), residue: Box::new(residue) },
     })?;
-    other.iter().try_for_each(clear)?;
     Ok(nat.program())
 }
 
@@ -96,16 +98,16 @@ impl Rules {
     }
 }
 
-fn install(nat: &Nat, plan: Plan) -> Result<(), Error> {
-    let (listing, rules) = (nat.list()?, Rules::of(plan));
+fn install(nat: &Nat, listing: &Listing, plan: Plan) -> Result<(), Error> {
+    let rules = Rules::of(plan);
     for chain in [REDIRECT, OUTPUT] {
         if !listing.has(chain) {
             nat.run(&format!("-N {chain}"))?;
         }
     }
-    replace(nat, &listing, REDIRECT, &rules.redirect)?;
-    replace(nat, &listing, OUTPUT, &rules.output)?;
-    lead_there(nat, &listing, &rules.jump)
+    replace(nat, listing, REDIRECT, &rules.redirect)?;
+    replace(nat, listing, OUTPUT, &rules.output)?;
+    lead_there(nat, listing, &rules.jump)
 }
 
 /// The new rules come in at the head of the chain, which is ours alone, and the old ones, now behind them, go.

@@ -9,7 +9,10 @@ use std::path::Path;
 
 /// The kernel shows it in the initial network namespace only (`net_core_table` of `net/core/sysctl_net_core.c`). To
 /// compare with process 1, as is often done, tells nothing in a container, which has a process 1 of its own.
-const ONLY_ON_THE_NODE: &str = "/proc/sys/net/core/netdev_budget";
+const ONLY_ON_THE_NODE: &str = "netdev_budget";
+/// The kernel shows it in every network namespace, so where it is not to be seen nothing can be concluded.
+const EVERYWHERE: &str = "somaxconn";
+const SETTINGS: &str = "/proc/sys/net/core";
 
 /// Why nothing can be redirected here.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,11 @@ pub(crate) enum Error {
     )]
     NodesNetwork,
     #[error(
+        "/proc/sys/net/core is not to be seen here, so that nothing tells whether this is the node's own network: let this \
+         container have /proc/sys, or, where you know that the network is the pod's, say --allow-host-network"
+    )]
+    UnknownNetwork,
+    #[error(
         "this pod has IPv6 only, and the metadata service at {0} answers on IPv4 only, so that there is nothing to \
          redirect: give the pod IPv4 too (dual stack), or let the app reach the proxy without a redirect"
     )]
@@ -31,7 +39,18 @@ pub(crate) enum Error {
 
 /// Whether this is a pod's network rather than the node's.
 pub(crate) fn refuse_node() -> Result<(), Error> {
-    if Path::new(ONLY_ON_THE_NODE).exists() { Err(Error::NodesNetwork) } else { Ok(()) }
+    refuse_node_of(Path::new(SETTINGS))
+}
+
+fn refuse_node_of(settings: &Path) -> Result<(), Error> {
+    let is_there = |setting| settings.join(setting).exists();
+    if is_there(ONLY_ON_THE_NODE) {
+        Err(Error::NodesNetwork)
+    } else if is_there(EVERYWHERE) {
+        Ok(())
+    } else {
+        Err(Error::UnknownNetwork)
+    }
 }
 
 /// Whether a connection to the metadata address gets as far as the packet filter.
@@ -75,6 +94,17 @@ mod tests {
     fn loopback_and_link_local_addresses_do_not_make_a_pod_ipv6_only() {
         assert!(!has_global_address(&[LOOPBACK, LINK_LOCAL].concat()));
         assert!(has_global_address(&[LOOPBACK, LINK_LOCAL, GLOBAL].concat()));
+    }
+
+    #[test]
+    fn a_network_is_a_pods_only_if_it_shows_so() {
+        let settings = tempfile::tempdir().unwrap();
+        let network = || refuse_node_of(settings.path());
+        assert!(matches!(network(), Err(Error::UnknownNetwork)));
+        fs::write(settings.path().join("somaxconn"), "4096").unwrap();
+        assert!(network().is_ok());
+        fs::write(settings.path().join("netdev_budget"), "300").unwrap();
+        assert!(matches!(network(), Err(Error::NodesNetwork)));
     }
 
     #[test]

@@ -51,8 +51,21 @@ pub(crate) fn redirect(config: Config) -> Result<Verified, Error> {
     pod::require_route(config.plan.metadata)?;
     // Before the rules, so that a port that is taken changes nothing.
     let witness = Witness::find(config.plan.proxy_port)?;
+    let stood = stands(config);
     let backend = apply(config)?;
-    prove(backend, witness, config.plan).map_err(|cause| take_back(backend, cause))
+    prove(backend, witness, config.plan).map_err(|cause| {
+        // What this run has not installed it does not take away: the app would reach the node's identity.
+        if stood { cause } else { take_back(backend, cause) }
+    })
+}
+
+/// Whether the plan's rules are there already.
+fn stands(Config { plan, choice, .. }: Config) -> bool {
+    match choice {
+        Choice::Nftables | Choice::Auto => matches!(nftables::held(plan), Ok(Held::Plan)),
+        #[cfg(feature = "iptables")]
+        Choice::Iptables => matches!(iptables::held(plan), Ok((Held::Plan, _))),
+    }
 }
 
 /// Whether the redirect is in force. Changes nothing.
@@ -129,13 +142,17 @@ fn apply_iptables(plan: Plan) -> Result<Backend, Error> {
     Ok(Backend::Iptables(program))
 }
 
-/// Only a kernel without `nf_tables` is a reason to try iptables; a missing capability is missing there too.
+/// Whatever keeps the kernel from taking the table is a reason to try iptables (before Linux 4.18 `nf_tables` does not go
+/// together with iptables' nat), but for a missing capability, which is missing there too.
 #[cfg(feature = "iptables")]
 fn fall_back(plan: Plan, error: Error) -> Result<Backend, Error> {
-    let Error::Nftables(unsupported @ nftables::Error::Unsupported(_)) = error else { return Err(error) };
-    match apply_iptables(plan) {
-        Err(Error::Iptables(iptables::Error::Absent)) => Err(Error::NoBackend(unsupported)),
-        other => other,
+    match error {
+        Error::Nftables(nftables::Error::NotPermitted) => Err(error),
+        Error::Nftables(refused) => match apply_iptables(plan) {
+            Err(Error::Iptables(iptables::Error::Absent)) => Err(Error::NoBackend(refused)),
+            other => other,
+        },
+        other => Err(other),
     }
 }
 

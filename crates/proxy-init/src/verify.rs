@@ -35,7 +35,7 @@ pub(crate) enum Error {
     #[error(
         "the packet filter of this pod stops connections to 127.0.0.1:{0}, where the redirect leads: allow them in the \
          table filter, whose chain OUTPUT may have the policy DROP, by their destination, since `-o lo` does not match \
-         what is redirected"
+         what is redirected; or somebody else's rules lead what is meant for the metadata service to where nobody answers"
     )]
     Filtered(u16),
     #[error("the rules were accepted, but connections of user {0}, the proxy's own, are redirected too")]

@@ -9,7 +9,7 @@ use azwi_entra::{AccessToken, ClientId, IdentityError, Secret, TenantId};
 use tokio::runtime::Builder;
 
 use crate::cache::TokenCache;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::key::{Identity, Key};
 use crate::slot::{Demand, Shared, Slot};
 use crate::source::{Attempt, Fetch, TokenSource};
@@ -17,6 +17,7 @@ use crate::source::{Attempt, Fetch, TokenSource};
 /// Tokens of one identity, one for each resource.
 pub struct Lookup {
     cache: TokenCache,
+    clock: SystemClock,
     identity: Arc<Identity>,
     resources: Vec<String>,
 }
@@ -27,14 +28,13 @@ impl Lookup {
     /// # Errors
     /// If there is no runtime to fill the cache on.
     pub fn among(tokens: usize) -> io::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let cache = TokenCache::new(Shared::new(Arc::new(Entra), clock, Duration::ZERO));
+        let cache = TokenCache::new(Shared::new(Arc::new(Entra), Arc::new(SystemClock), Duration::ZERO));
         let identity = Arc::new(identity().map_err(io::Error::other)?);
         let resources = (0..tokens).map(|number| format!("https://resource-{number:04}.example.com/")).collect();
-        let lookup = Self { cache, identity, resources };
+        let lookup = Self { cache, clock: SystemClock, identity, resources };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         for number in 0..tokens {
-            if let Some(slot) = lookup.slot(number) {
+            if let Some(slot) = lookup.slot(number, lookup.clock.now()) {
                 // The answer is looked up later; that it came is what counts here.
                 drop(runtime.block_on(slot.wait(Demand::Any)));
             }
@@ -44,12 +44,13 @@ impl Lookup {
 
     /// The length in bytes of the answer for one of the resources, if it is there.
     pub fn hit(&self, number: usize) -> Option<usize> {
-        Some(self.slot(number)?.ready()?.len())
+        let now = self.clock.now();
+        Some(self.slot(number, now)?.ready(now)?.len())
     }
 
-    fn slot(&self, number: usize) -> Option<Arc<Slot>> {
+    fn slot(&self, number: usize, now: Now) -> Option<Arc<Slot>> {
         let resource = self.resources.get(number)?;
-        self.cache.slot(Arc::clone(&self.identity), Cow::Borrowed(resource)).ok()
+        self.cache.slot(Arc::clone(&self.identity), Cow::Borrowed(resource), now.monotonic).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request, from hyper's types to the answer.
 //!
-//! A cached token is answered in the synchronous part of the service: no task, no lock, no allocation that outlives the
+//! A cached token is answered in the synchronous part of the service: no task, no allocation that outlives the
 //! request. Everything else waits in a boxed future.
 
 use std::convert::Infallible;
@@ -111,9 +111,12 @@ impl App {
         let Some(tokens) = &self.tokens else {
             return Err(Box::new(self.refuse(&misconfigured(NO_TOKEN_FILE))));
         };
-        let slot = tokens.slot(identity, request.resource).map_err(|_| self.reject(Rejection::MalformedResource))?;
+        let now = self.clock.now();
+        let slot = tokens
+            .slot(identity, request.resource, now.monotonic)
+            .map_err(|_| self.reject(Rejection::MalformedResource))?;
         let demand = if request.bypass_cache { Demand::New } else { Demand::Any };
-        let cached = if demand == Demand::Any { slot.ready() } else { None };
+        let cached = if demand == Demand::Any { slot.ready(now) } else { None };
         Ok(cached.map_or_else(|| Token::Wanted(slot, demand), Token::Cached))
     }
 
@@ -121,7 +124,7 @@ impl App {
     pub(crate) fn default_slot(&self, resource: &Resource) -> Result<Arc<Slot>, String> {
         let identity = self.identities.resolve(None).map_err(|unresolved| unresolved.to_string())?;
         let tokens = self.tokens.as_ref().ok_or(NO_TOKEN_FILE)?;
-        tokens.slot(identity, resource.as_str().into()).map_err(|error| error.to_string())
+        tokens.slot(identity, resource.as_str().into(), self.clock.now().monotonic).map_err(|error| error.to_string())
     }
 
     /// The token that is there, even if a better one would be waited for otherwise.

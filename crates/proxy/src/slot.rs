@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use azwi_entra::AccessToken;
 use azwi_imds::{Failure, TokenAnswer, TokenBody};
 use bytes::Bytes;
@@ -67,12 +67,11 @@ impl Shared {
     }
 }
 
-/// A token and what is answered with it.
+/// A token, and what is answered with it in one second of its life.
 struct Token {
     life: Lifetime,
     expires_on: u64,
-    /// As of the last second in which somebody asked.
-    body: ArcSwap<Body>,
+    body: TokenBody,
     /// Somebody has been given it.
     used: AtomicBool,
 }
@@ -90,37 +89,29 @@ impl Token {
         Self {
             life: Lifetime::new(born, token.expires_in, token.refresh_in),
             expires_on: token.expires_on,
-            body: ArcSwap::from_pointee(Body::new(TokenBody::new(&answer, token.expires_on))),
+            body: TokenBody::new(&answer, token.expires_on),
             used: AtomicBool::new(false),
         }
     }
 
-    /// The answer at `now`; rendered once a second, however many ask.
-    fn hand_out(&self, now: Now) -> Bytes {
-        self.used.store(true, Ordering::Relaxed);
+    /// The same with the answer of `now`, if another second has begun; somebody is about to be given it.
+    fn rendered_anew(&self, now: Now) -> Option<Self> {
         let remaining = self.life.remaining(now).as_secs();
-        let body = self.body.load();
-        if body.rendered.expires_in() == remaining {
-            return body.bytes.clone();
+        if self.body.expires_in() == remaining {
+            return None;
         }
         // On the token's own scale, so that expires_in is right even where this node's clock is not.
-        let body = Body::new(body.rendered.at(self.expires_on.saturating_sub(remaining)));
-        let bytes = body.bytes.clone();
-        self.body.store(Arc::new(body));
-        bytes
+        let body = self.body.at(self.expires_on.saturating_sub(remaining));
+        Some(Self { life: self.life, expires_on: self.expires_on, body, used: AtomicBool::new(true) })
     }
-}
 
-/// A rendering, and the same as hyper wants it.
-struct Body {
-    rendered: TokenBody,
-    bytes: Bytes,
-}
-
-impl Body {
-    fn new(rendered: TokenBody) -> Self {
-        let bytes = Bytes::from_owner(Arc::clone(rendered.text()));
-        Self { rendered, bytes }
+    /// The answer as it is, to be given to somebody.
+    fn answer(&self) -> Bytes {
+        // Written once only: to write what is read at each request costs more than to read it.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        self.body.text().clone()
     }
 }
 
@@ -207,31 +198,46 @@ impl Slot {
         }
     }
 
+    /// What is asked for here.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// The answer, if a token is there that any app is content with. Starts a refresh when one is due, without waiting.
-    pub(crate) fn ready(self: &Arc<Self>) -> Option<Bytes> {
-        self.at_once(Lifetime::is_comfortable)
+    pub(crate) fn ready(self: &Arc<Self>, now: Now) -> Option<Bytes> {
+        self.at_once(now, Lifetime::is_comfortable)
     }
 
     /// As [`Self::ready`], down to the last minute of a token.
     pub(crate) fn valid(self: &Arc<Self>) -> Option<Bytes> {
-        self.at_once(Lifetime::is_usable)
+        self.at_once(self.now(), Lifetime::is_usable)
     }
 
-    fn at_once(self: &Arc<Self>, will_do: impl Fn(&Lifetime, Now) -> bool) -> Option<Bytes> {
-        let now = self.shared.clock.now();
+    fn at_once(self: &Arc<Self>, now: Now, will_do: impl Fn(&Lifetime, Now) -> bool) -> Option<Bytes> {
         let current = self.current.load();
         let token = current.as_ref().filter(|token| will_do(&token.life, now))?;
         if token.life.is_refresh_due(now) {
             self.refresh(now.monotonic);
         }
-        Some(token.hand_out(now))
+        Some(self.hand_out(token, now))
+    }
+
+    /// The answer at `now`; rendered once a second, however many ask.
+    fn hand_out(&self, token: &Arc<Token>, now: Now) -> Bytes {
+        let Some(anew) = token.rendered_anew(now) else {
+            return token.answer();
+        };
+        let anew = Arc::new(anew);
+        // Unless a newer token has come meanwhile.
+        self.current.compare_and_swap(token, Some(Arc::clone(&anew)));
+        anew.answer()
     }
 
     /// The answer, waiting for it as long as a request may. A token that is still valid is handed out where no better
     /// one can be had.
     pub(crate) async fn wait(self: Arc<Self>, demand: Demand) -> Result<Bytes, Box<Failure>> {
         let token = self.obtain(demand).await?;
-        Ok(token.hand_out(self.now()))
+        Ok(self.hand_out(&token, self.now()))
     }
 
     /// Fetches a token before anybody asks, unless one is there. What nobody asks for then is not fetched again.

@@ -1,5 +1,6 @@
 //! An app as somebody wrote it for a virtual machine with a managed identity: it asks the Azure SDK for a token to
-//! Azure Resource Manager and tells what it got, one JSON line per request.
+//! Azure Resource Manager and tells what it got, one JSON line per request: twice, and with `--stay` once more for each
+//! line that it reads.
 //!
 //! It knows nothing of Kubernetes, of federation or of azwi, and it never prints the token itself.
 
@@ -25,23 +26,41 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let identity = requested_identity(std::env::args().skip(1))?;
-    for request in 1..=2 {
-        // A fresh credential has an empty cache of its own, so the second request leaves this process too.
+    let Options { identity, stays } = options(std::env::args().skip(1))?;
+    let lines = std::io::stdin().lines().take_while(|_| stays);
+    let occasions = [Ok(String::new()), Ok(String::new())].into_iter().chain(lines);
+    for (request, occasion) in (1..).zip(occasions) {
+        occasion?;
+        // A fresh credential has an empty cache of its own, so each request leaves this process.
         println!("{}", get_token(request, identity.clone()).await?);
     }
     Ok(())
 }
 
-fn requested_identity(mut args: impl Iterator<Item = String>) -> anyhow::Result<Option<UserAssignedId>> {
-    let Some(flag) = args.next() else { return Ok(None) };
-    match (flag.as_str(), args.next(), args.next()) {
-        ("--client-id", Some(id), None) => Ok(Some(UserAssignedId::ClientId(id))),
-        _ => bail!("usage: unmodified-app [--client-id ID]"),
-    }
+#[derive(Default)]
+struct Options {
+    identity: Option<UserAssignedId>,
+    stays: bool,
 }
 
-async fn get_token(request: u8, identity: Option<UserAssignedId>) -> anyhow::Result<Value> {
+fn options(mut args: impl Iterator<Item = String>) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    while let Some(flag) = args.next() {
+        match flag.as_str() {
+            "--stay" => options.stays = true,
+            "--client-id" => {
+                options.identity = Some(UserAssignedId::ClientId(args.next().context("--client-id takes an id")?));
+            }
+            "--resource-id" => {
+                options.identity = Some(UserAssignedId::ResourceId(args.next().context("--resource-id takes an id")?));
+            }
+            _ => bail!("usage: unmodified-app [--client-id ID | --resource-id ID] [--stay]"),
+        }
+    }
+    Ok(options)
+}
+
+async fn get_token(request: u32, identity: Option<UserAssignedId>) -> anyhow::Result<Value> {
     let credential = ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
         user_assigned_id: identity,
         ..Default::default()

@@ -81,7 +81,8 @@ impl Podman {
         Ok(self.command("podman").args(arguments).output()?)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// A command on this store.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("CONTAINERS_CONF", self.path("containers.conf"));
         command.arg("--root").arg(self.path("store")).arg("--runroot").arg(self.path("run"));

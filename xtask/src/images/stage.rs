@@ -6,15 +6,21 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::kind::Kind;
-use crate::cargo::{root, search_path, target_directory};
+use crate::cargo::{root, search_path};
 
 /// Leaves nothing in the directory `image` of the stage but what the image is to hold. Returns the Debian packages that are
-/// in it, each as a line of name and version.
-pub(crate) fn fill(kind: &Kind, architecture: &str, commit: &str, stage: &Path) -> Result<String, String> {
+/// in it, each as a line of name and version. What Cargo compiles it keeps in `target`.
+pub(crate) fn fill(
+    kind: &Kind,
+    architecture: &str,
+    commit: &str,
+    stage: &Path,
+    target: &Path,
+) -> Result<String, String> {
     let _ = fs::remove_dir_all(stage);
     let image = stage.join("image");
     let packages = if kind.has_iptables { iptables(architecture, &image)? } else { String::new() };
-    compile(kind, architecture, commit, &image)?;
+    compile(kind, architecture, commit, &image, target)?;
     Ok(packages)
 }
 
@@ -24,10 +30,10 @@ fn iptables(architecture: &str, image: &Path) -> Result<String, String> {
     run(command)
 }
 
-fn compile(kind: &Kind, architecture: &str, commit: &str, image: &Path) -> Result<(), String> {
+fn compile(kind: &Kind, architecture: &str, commit: &str, image: &Path, target: &Path) -> Result<(), String> {
     let mut command = script("build.sh");
     command.args([kind.package, architecture]).arg(image.join(kind.program)).args(kind.cargo_options);
-    command.env("AZWI_COMMIT", commit).env("CARGO_TARGET_DIR", target_directory()?);
+    command.env("AZWI_COMMIT", commit).env("CARGO_TARGET_DIR", target);
     run(command).map(drop)
 }
 

@@ -44,21 +44,15 @@ impl Storage {
     }
 
     /// Builds the image and returns its digest. `stage` takes the place of every stage that would compile.
-    pub(crate) fn build(
-        &self,
-        kind: &Kind,
-        architecture: &str,
-        commit: &str,
-        stage: &Path,
-        name: &str,
-    ) -> Result<String, String> {
+    pub(crate) fn build(&self, kind: &Kind, architecture: &str, commit: &str, stage: &Path) -> Result<String, String> {
+        let name = kind.image(architecture);
         let mut command = self.command("buildah");
         command.args(["bud", "--quiet", "--no-cache", "--pull-never", "--timestamp", "0", "--file", kind.dockerfile]);
         command.args(COMPILING_STAGES.iter().map(|name| format!("--build-context={name}={}", stage.display())));
         command.args(kind.target.map(|target| format!("--target={target}")));
-        command.args(["--arch", architecture, "--build-arg", &format!("COMMIT={commit}"), "--tag", name, "."]);
+        command.args(["--arch", architecture, "--build-arg", &format!("COMMIT={commit}"), "--tag", &name, "."]);
         output(command)?;
-        self.inspect(name, "{{.FromImageDigest}}")
+        self.inspect(&name, "{{.FromImageDigest}}")
     }
 
     pub(crate) fn settings(&self, name: &str) -> Result<String, String> {

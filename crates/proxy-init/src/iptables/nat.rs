@@ -44,6 +44,8 @@ pub(crate) enum Error {
     Unusable(String),
     #[error("`{program} -t {TABLE} {command}` failed: {words}{}", hint(.command, .words))]
     Refused { program: &'static str, command: String, words: String },
+    #[error("{cause}; what was installed could not be taken back: {residue}")]
+    LeftBehind { cause: Box<Error>, residue: Box<Error> },
 }
 
 /// The nat table of one flavour.
@@ -57,6 +59,8 @@ pub(super) fn tables() -> Result<(Nat, Option<Nat>), Error> {
         (Ok(Some((nft, _))), legacy) => (nft, legacy.filter(|(_, rules)| *rules > 0).map(|(legacy, _)| legacy)),
         (_, Some((legacy, _))) => (legacy, None),
         (Ok(None), None) => (Nat::of(EITHER), None),
+        // What nft's flavour lacks the legacy one lacks too, and more.
+        (Err(Error::NotPermitted), None) => return Err(Error::NotPermitted),
         (Err(error), None) => (sized(Nat::of(LEGACY))?.ok_or(error)?.0, None),
     })
 }
