@@ -11,6 +11,10 @@ use std::path::Path;
 /// compare with process 1, as is often done, tells nothing in a container, which has a process 1 of its own.
 const ONLY_ON_THE_NODE: &str = "/proc/sys/net/core/netdev_budget";
 
+/// The kernel shows it in every network namespace (`netns_core_table`, same file): without it, the absence of the other
+/// tells nothing.
+const EVERYWHERE: &str = "/proc/sys/net/core/somaxconn";
+
 /// Why nothing can be redirected here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -20,6 +24,11 @@ pub(crate) enum Error {
          --allow-host-network"
     )]
     NodesNetwork,
+    #[error(
+        "cannot tell whether this is the node's own network, for {EVERYWHERE}, which every network has, is not to be seen: \
+         mount /proc as container runtimes do, or, where this is no node's network for sure, say --allow-host-network"
+    )]
+    Unknown,
     #[error(
         "this pod has IPv6 only, and the metadata service at {0} answers on IPv4 only, so that there is nothing to \
          redirect: give the pod IPv4 too (dual stack), or let the app reach the proxy without a redirect"
@@ -31,7 +40,12 @@ pub(crate) enum Error {
 
 /// Whether this is a pod's network rather than the node's.
 pub(crate) fn refuse_node() -> Result<(), Error> {
-    if Path::new(ONLY_ON_THE_NODE).exists() { Err(Error::NodesNetwork) } else { Ok(()) }
+    let shows = |file| Path::new(file).exists();
+    match (shows(ONLY_ON_THE_NODE), shows(EVERYWHERE)) {
+        (true, _) => Err(Error::NodesNetwork),
+        (false, false) => Err(Error::Unknown),
+        (false, true) => Ok(()),
+    }
 }
 
 /// Whether a connection to the metadata address gets as far as the packet filter.

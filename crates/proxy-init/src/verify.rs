@@ -33,9 +33,9 @@ pub(crate) enum Error {
     #[error("the rules were accepted, but a connection to {metadata} is not redirected to port {port}: {reason}")]
     NotRedirected { metadata: SocketAddrV4, port: u16, reason: io::Error },
     #[error(
-        "the packet filter of this pod stops connections to 127.0.0.1:{0}, where the redirect leads: allow them in the \
-         table filter, whose chain OUTPUT may have the policy DROP, by their destination, since `-o lo` does not match \
-         what is redirected"
+        "the packet filter of this pod stops connections to 127.0.0.1:{0}, where the redirect leads, or somebody else's \
+         rules lead them elsewhere: allow them in the table filter, whose chain OUTPUT may have the policy DROP, by their \
+         destination, since `-o lo` does not match what is redirected, or see who else redirects"
     )]
     Filtered(u16),
     #[error("the rules were accepted, but connections of user {0}, the proxy's own, are redirected too")]

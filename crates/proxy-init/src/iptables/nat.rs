@@ -11,7 +11,8 @@ use iptables::IPTables;
 
 use super::listing::Listing;
 
-const TABLE: &str = "nat";
+/// Of either flavour.
+pub(super) const TABLE: &str = "nat";
 /// Of the nft flavour.
 const NFT: &str = "iptables-nft";
 /// Of the legacy flavour.
@@ -44,6 +45,8 @@ pub(crate) enum Error {
     Unusable(String),
     #[error("`{program} -t {TABLE} {command}` failed: {words}{}", hint(.command, .words))]
     Refused { program: &'static str, command: String, words: String },
+    #[error("{cause}; what was begun could not be taken back: {residue}")]
+    LeftBehind { cause: Box<Error>, residue: Box<Error> },
 }
 
 /// The nat table of one flavour.
@@ -57,11 +60,13 @@ pub(super) fn tables() -> Result<(Nat, Option<Nat>), Error> {
         (Ok(Some((nft, _))), legacy) => (nft, legacy.filter(|(_, rules)| *rules > 0).map(|(legacy, _)| legacy)),
         (_, Some((legacy, _))) => (legacy, None),
         (Ok(None), None) => (Nat::of(EITHER), None),
+        // The other flavour would ask for more than that.
+        (Err(error @ Error::NotPermitted), None) => return Err(error),
         (Err(error), None) => (sized(Nat::of(LEGACY))?.ok_or(error)?.0, None),
     })
 }
 
-fn has_legacy_table() -> bool {
+pub(super) fn has_legacy_table() -> bool {
     fs::read_to_string(LEGACY_TABLES).is_ok_and(|tables| tables.lines().any(|table| table == TABLE))
 }
 
