@@ -40,6 +40,8 @@ pub enum As {
     /// User id 0 with all capabilities, on a kernel that seems to have neither `nf_tables` nor anything else that is
     /// reached through netfilter's netlink.
     RootWithoutNfTables,
+    /// The same, but netfilter's netlink answers that it is busy.
+    RootWithBusyNfTables,
     /// That user id (and the group id of the same number) without capabilities. Needs [`Users::Many`] unless 0.
     Uid(u32),
 }
@@ -104,6 +106,7 @@ impl std::fmt::Display for As {
             Self::Root => f.write_str("root"),
             Self::RootWithoutNetAdmin => f.write_str("root-without-net-admin"),
             Self::RootWithoutNfTables => f.write_str("root-without-nf-tables"),
+            Self::RootWithBusyNfTables => f.write_str("root-with-busy-nf-tables"),
             Self::Uid(uid) => write!(f, "{uid}"),
         }
     }

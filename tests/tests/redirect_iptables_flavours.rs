@@ -75,6 +75,34 @@ fn what_is_ours_in_the_other_flavour_goes() -> Result<()> {
 }
 
 #[test]
+fn what_iptables_of_either_flavour_holds_of_ours_goes_where_nftables_takes_over() -> Result<()> {
+    for flavour in FLAVOURS {
+        let stage = Filtered::new()?;
+        stage.run(flavour, FOREIGN)?;
+        assert_eq!(stage.redirect(&[IPTABLES, "--proxy-uid=1501"])?["backend"], flavour);
+        assert_eq!(stage.redirect(&["--proxy-uid=2000"])?["backend"], "nftables");
+        assert_eq!(stage.rules(flavour)?, [FOREIGN.replace("-t nat ", "").replace("-p tcp", "-p tcp -m tcp")]);
+        let _imds = Listener::start(&stage.namespace, As::Root, METADATA, "imds")?;
+        let _proxy = Listener::start(&stage.namespace, As::Uid(2000), "127.0.0.1:8000", "proxy")?;
+        assert_eq!(who_answers(&stage.namespace, As::Uid(2000), METADATA)?, "imds", "{flavour}");
+        assert_eq!(who_answers(&stage.namespace, As::Uid(1501), METADATA)?, "proxy", "{flavour}");
+    }
+    Ok(())
+}
+
+#[test]
+fn where_nobody_can_look_at_iptables_its_rules_are_not_said_to_be_removed() -> Result<()> {
+    let (stage, nowhere) = (Filtered::new()?, tempfile::tempdir()?);
+    stage.redirect(&[IPTABLES])?;
+    let answer = proxy_init(&stage.namespace, As::Root, &["--remove"], &[("PATH", nowhere.path())])?;
+    assert_eq!(answer.code, 0, "{}", answer.log);
+    let warning = "rules of iptables, if there are any, were not removed";
+    assert!(answer.log.contains(warning) && answer.log.contains("no iptables program"), "{}", answer.log);
+    assert!(!stage.proxy_init(As::Root, &["--remove"])?.log.contains(warning));
+    Ok(())
+}
+
+#[test]
 fn where_the_only_program_is_named_iptables_it_is_taken_whatever_its_flavour() -> Result<()> {
     for real in ["xtables-nft-multi", "xtables-legacy-multi"] {
         let (stage, path) = (Filtered::new()?, tempfile::tempdir()?);
@@ -95,6 +123,17 @@ fn on_a_kernel_without_nf_tables_iptables_takes_its_place() -> Result<()> {
     assert!(answer.log.contains(r#""backend":"iptables-legacy""#), "{}", answer.log);
     let _proxy = Listener::start(&stage.namespace, As::Uid(1501), "127.0.0.1:8000", "proxy")?;
     assert_eq!(who_answers(&stage.namespace, As::Uid(1000), METADATA)?, "proxy");
+    Ok(())
+}
+
+#[test]
+fn where_the_kernel_refuses_nf_tables_for_another_reason_iptables_takes_its_place_too() -> Result<()> {
+    let stage = Filtered::new()?;
+    let answer = stage.proxy_init(As::RootWithBusyNfTables, &[])?;
+    assert_eq!(answer.code, 0, "{}", answer.log);
+    assert!(answer.log.contains(r#""backend":"iptables-legacy""#), "{}", answer.log);
+    let refused = stage.proxy_init(As::RootWithBusyNfTables, &["--backend=nftables"])?;
+    assert!(refused.log.contains("EBUSY"), "{}", refused.log);
     Ok(())
 }
 

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use azwi_tests::namespace::As;
 use azwi_tests::packet_filter::{FLAVOURS, Filtered};
 use azwi_tests::proxy_init::proxy_init;
+use tempfile::TempDir;
 
 const IPTABLES: &str = "--backend=iptables";
 const SETTINGS: [&str; 3] = ["--proxy-port=8001", "--proxy-uid=2000", "--metadata-port=81"];
@@ -63,6 +65,23 @@ fn a_table_that_somebody_has_changed_is_not_verified() -> Result<()> {
     Ok(())
 }
 
+/// Stands in for `iptables-nft`, ahead of the real one.
+struct StandIn(TempDir);
+
+impl StandIn {
+    fn new(script: &str) -> Result<Self> {
+        let stand_in = Self(tempfile::tempdir()?);
+        let program = stand_in.0.path().join("iptables-nft");
+        fs::write(&program, script)?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        Ok(stand_in)
+    }
+
+    fn path(&self) -> (&'static str, PathBuf) {
+        ("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", self.0.path().display()).into())
+    }
+}
+
 /// Runs the real program, then keeps what the table looks like.
 const RECORDER: &str = r#"#!/bin/sh
 /usr/sbin/iptables-nft "$@" || exit
@@ -71,13 +90,9 @@ const RECORDER: &str = r#"#!/bin/sh
 
 #[test]
 fn while_rules_are_replaced_connections_never_pass_by() -> Result<()> {
-    let (stage, programs, record) = (Filtered::new()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    let (stage, recorder, record) = (Filtered::new()?, StandIn::new(RECORDER)?, tempfile::tempdir()?);
     stage.redirect(&[IPTABLES])?;
-    let recorder = programs.path().join("iptables-nft");
-    fs::write(&recorder, RECORDER)?;
-    fs::set_permissions(&recorder, fs::Permissions::from_mode(0o755))?;
-    let path = format!("{}:/usr/sbin:/usr/bin:/bin", programs.path().display());
-    let env = [("PATH", path.into()), ("RECORD", record.path().to_owned()), stage.lock()];
+    let env = [recorder.path(), ("RECORD", record.path().to_owned()), stage.lock()];
     let answer = proxy_init(&stage.namespace, As::Root, &[&SETTINGS[..2], &[IPTABLES]].concat(), &env)?;
     assert_eq!(answer.code, 0, "{}", answer.log);
 
@@ -124,5 +139,46 @@ fn a_jump_that_lies_behind_somebody_else_s_rule_comes_to_the_front() -> Result<(
     let output: Vec<_> = rules.iter().filter(|rule| rule.starts_with("-A OUTPUT")).collect();
     assert_eq!(output.len(), 2);
     assert!(output.first().context("no rules")?.ends_with("-j AZWI_PROXY_OUTPUT"), "{output:?}");
+    Ok(())
+}
+
+/// Before the jump to our chains comes in, somebody else takes the lock and keeps it.
+const LOCKED_HALFWAY: &str = r#"#!/bin/sh
+case "$*" in *"-I OUTPUT"*) touch "$LOCKED" ;; esac
+[ ! -e "$LOCKED" ] && exec /usr/sbin/iptables-nft "$@"
+echo 'Another app is currently holding the xtables lock; giving up.' >&2
+exit 4
+"#;
+
+#[test]
+fn rules_that_can_neither_be_completed_nor_taken_back_are_told() -> Result<()> {
+    let (stage, halfway, directory) = (Filtered::new()?, StandIn::new(LOCKED_HALFWAY)?, tempfile::tempdir()?);
+    let env = [halfway.path(), ("LOCKED", directory.path().join("locked")), stage.lock()];
+    let answer = proxy_init(&stage.namespace, As::Root, &[IPTABLES], &env)?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("what was installed could not be taken back"), "{}", answer.log);
+    assert_eq!(stage.rules("iptables-nft")?.len(), 5);
+    Ok(())
+}
+
+/// Lets nothing go.
+const HOARDER: &str = r#"#!/bin/sh
+case "$*" in *" -D "*) exit 1 ;; esac
+exec /usr/sbin/iptables-nft "$@"
+"#;
+
+#[test]
+fn where_the_other_flavour_keeps_what_an_earlier_run_left_nothing_comes_in() -> Result<()> {
+    let (stage, hoarder) = (Filtered::new()?, StandIn::new(HOARDER)?);
+    stage.redirect(&[IPTABLES, "--proxy-port=8001"])?;
+    // So that it is this flavour that is taken.
+    for _ in 0..7 {
+        stage.run("iptables-legacy", "-t nat -A OUTPUT -p tcp --dport 9 -j REDIRECT --to-ports 99")?;
+    }
+    let answer = proxy_init(&stage.namespace, As::Root, &[IPTABLES], &[hoarder.path(), stage.lock()])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.log.contains("iptables-nft -t nat -D"), "{}", answer.log);
+    assert!(!answer.log.contains("could not be taken back"), "{}", answer.log);
+    assert_eq!(stage.rules("iptables-legacy")?.len(), 7);
     Ok(())
 }

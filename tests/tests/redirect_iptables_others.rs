@@ -119,6 +119,21 @@ fn a_filter_that_drops_by_policy_is_named_as_the_reason_and_nothing_is_left() ->
     Ok(())
 }
 
+#[test]
+fn a_foreign_table_that_leads_where_nobody_answers_is_named_as_a_possible_reason() -> Result<()> {
+    let stage = Filtered::as_pod()?;
+    let black_hole = FOREIGN.replace("-100", "-150").replace("redirect to :9999", "dnat to 10.0.0.99");
+    stage.feed("nft", "-f -", &black_hole)?;
+    let answer = stage.proxy_init(As::Root, &[])?;
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.log.contains("or somebody else's rules lead what is meant for the metadata service"),
+        "{}",
+        answer.log
+    );
+    Ok(())
+}
+
 /// The kernel goes on to show a filter the interface that a redirected packet would have left by.
 #[test]
 fn a_filter_that_lets_only_pass_what_goes_to_the_loopback_interface_is_told_what_it_lacks() -> Result<()> {

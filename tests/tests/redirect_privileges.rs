@@ -18,6 +18,8 @@ const CONFINED: &str = "mount -o remount,bind,ro / && ! touch /azwi-tests 2> /de
 /// With the file that only the initial network namespace shows.
 const ON_THE_NODE: &str = "mount -t tmpfs none /proc/sys/net/core && touch /proc/sys/net/core/netdev_budget && \
      exec \"$0\" \"$@\"";
+/// Where nothing can be told of the network.
+const WITHOUT_SYSCTLS: &str = "mount -t tmpfs none /proc/sys && exec \"$0\" \"$@\"";
 
 /// Runs a script in a mount namespace of its own.
 fn script(stage: &Namespace, script: &str) -> Command {
@@ -69,6 +71,19 @@ fn the_node_s_network_is_refused_and_left_as_it_was() -> Result<()> {
     }
     let _imds = Listener::start(&stage, As::Root, METADATA, "imds")?;
     assert_eq!(who_answers(&stage, As::Root, METADATA)?, "imds");
+    Ok(())
+}
+
+#[test]
+fn a_network_that_cannot_be_told_from_the_node_s_is_refused_unless_it_is_vouched_for() -> Result<()> {
+    let stage = Namespace::new()?;
+    for job in ["--backend=auto", "--remove"] {
+        let output = proxy_init(&stage, WITHOUT_SYSCTLS, &[job])?;
+        assert_eq!(output.status.code(), Some(1), "{job}");
+        assert!(log(&output).contains("/proc/sys/net/core is not to be seen here"), "{job}: {}", log(&output));
+    }
+    let output = proxy_init(&stage, WITHOUT_SYSCTLS, &["--allow-host-network"])?;
+    assert!(output.status.success(), "{}", log(&output));
     Ok(())
 }
 

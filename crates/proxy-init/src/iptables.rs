@@ -20,6 +20,7 @@ mod listing;
 mod nat;
 
 use crate::backend::Held;
+use crate::nftables;
 use crate::plan::Plan;
 use listing::Listing;
 pub(crate) use nat::Error;
@@ -28,17 +29,27 @@ use nat::{Nat, tables};
 const OUTPUT: &str = "AZWI_PROXY_OUTPUT";
 const REDIRECT: &str = "AZWI_PROXY_REDIRECT";
 
-/// Puts the plan's rules in place of any of ours, and says which program shows them. After an error none of ours is left,
-/// unless it is [`Error::LeftBehind`].
-pub(crate) fn apply(plan: Plan) -> Result<&'static str, Error> {
+/// Puts the plan's rules in place of any of ours, and says which program shows them and what was there before. After an
+/// error nothing that it has begun is left, unless the error says so.
+pub(crate) fn apply(plan: Plan) -> Result<(&'static str, Held), Error> {
     let (nat, other) = tables()?;
     let listing = nat.list()?;
-    let installed = install(&nat, &listing, plan).and_then(|()| other.iter().try_for_each(clear));
-    installed.map_err(|cause| match clear(&nat) {
+    let before = compare(&listing, plan);
+    let done = install(&nat, &listing, plan).and_then(|()| other.iter().try_for_each(clear));
+    done.map_err(|cause| if before == Held::Plan { cause } else { undo(&nat, cause) })?;
+    Ok((nat.program(), before))
+}
+
+fn undo(nat: &Nat, cause: Error) -> Error {
+    match clear(nat) {
         Ok(()) => cause,
         Err(residue) => Error::LeftBehind { cause: Box::new(cause), residue: Box::new(residue) },
-    })?;
-    Ok(nat.program())
+    }
+}
+
+/// Whether there are rules of ours, or nobody can tell. Quick, however many rules of others there are.
+pub(crate) fn may_hold_ours() -> bool {
+    nftables::has_rules(nat::TABLE, OUTPUT) || nat::legacy_may_have(OUTPUT)
 }
 
 /// Removes our chains and the jumps to them, if there are any.
@@ -51,13 +62,15 @@ pub(crate) fn remove() -> Result<(), Error> {
 /// What there is of ours, and which program shows it.
 pub(crate) fn held(plan: Plan) -> Result<(Held, &'static str), Error> {
     let (nat, _) = tables()?;
-    let listing = nat.list()?;
-    let held = match listing.ours() {
+    Ok((compare(&nat.list()?, plan), nat.program()))
+}
+
+fn compare(listing: &Listing, plan: Plan) -> Held {
+    match listing.ours() {
         ours if ours.is_empty() => Held::Nothing,
         ours if ours == Rules::of(plan).listed() && listing.first("OUTPUT") == ours.first().copied() => Held::Plan,
         _ => Held::Other,
-    };
-    Ok((held, nat.program()))
+    }
 }
 
 /// What could be typed to have the same from scratch, in this order.

@@ -67,29 +67,42 @@ impl From<netlink::Error> for Error {
     }
 }
 
-/// Puts the plan's table in place of whatever table of that name there was, at once; leaves alone what is right already.
-pub(crate) fn apply(plan: Plan) -> Result<(), Error> {
-    let mut steps = match held(plan)? {
-        Held::Plan => return Ok(()),
+/// Puts the plan's table in place of whatever table of that name there was, at once, and says what there was; leaves alone
+/// what is right already.
+pub(crate) fn apply(plan: Plan) -> Result<Held, Error> {
+    let before = held(plan)?;
+    let mut steps = match before {
+        Held::Plan => return Ok(before),
         // The kernel takes many milliseconds to forget a table, even one that is made in the same breath.
         Held::Nothing => Vec::new(),
         Held::Other => replaceable(),
     };
     steps.extend([(NfTablesMessage::NewTable(table()), NLM_F_CREATE), chain()]);
     steps.extend(rule::rules(plan).into_iter().map(append));
-    Ok(transact(steps)?)
+    transact(steps)?;
+    Ok(before)
 }
 
 /// What the kernel says it has in our table.
 pub(crate) fn held(plan: Plan) -> Result<Held, Error> {
-    let attributes = vec![RuleAttribute::Table(TABLE.to_owned()), RuleAttribute::Chain(CHAIN.to_owned())];
-    let rules = list(NfTablesMessage::GetRule(RuleMessage { attributes })).map_err(unlistable)?;
-    let rules: Vec<_> = rules.into_iter().filter_map(Rule::read).collect();
+    let rules: Vec<_> = rules(TABLE, CHAIN).map_err(unlistable)?.into_iter().filter_map(Rule::read).collect();
     Ok(match rules.as_slice() {
         [] => Held::Nothing,
         rules if rule::are(rules, plan) => Held::Plan,
         _ => Held::Other,
     })
+}
+
+/// Whether a chain has rules, which may be somebody else's.
+#[cfg(feature = "iptables")]
+pub(crate) fn has_rules(table: &str, chain: &str) -> bool {
+    rules(table, chain).is_ok_and(|rules| !rules.is_empty())
+}
+
+/// None where there is no such chain.
+fn rules(table: &str, chain: &str) -> Result<Vec<NfTablesMessage>, netlink::Error> {
+    let attributes = vec![RuleAttribute::Table(table.to_owned()), RuleAttribute::Chain(chain.to_owned())];
+    list(NfTablesMessage::GetRule(RuleMessage { attributes }))
 }
 
 /// nfnetlink calls a request for a subsystem that it does not have invalid, and only in a transaction unsupported.

@@ -4,6 +4,7 @@ use crate::backend::{Backend, Held};
 use crate::config::{Choice, Config};
 #[cfg(feature = "iptables")]
 use crate::iptables;
+use crate::log::{self, Failure};
 use crate::plan::Plan;
 use crate::verify::{self, Exemption, Witness};
 use crate::{netlink, nftables, pod};
@@ -34,7 +35,13 @@ pub(crate) enum Error {
 impl Error {
     /// Whether the fault is ours rather than the pod's.
     pub(crate) fn is_internal(&self) -> bool {
-        matches!(self, Self::Nftables(nftables::Error::Netlink(netlink::Error::Nonsense(_))))
+        let error = match self {
+            Self::Nftables(error) => error,
+            #[cfg(feature = "iptables")]
+            Self::NoBackend(error) => error,
+            _ => return false,
+        };
+        matches!(error, nftables::Error::Netlink(netlink::Error::Nonsense(_)))
     }
 }
 
@@ -45,27 +52,24 @@ pub(crate) struct Verified {
     pub(crate) exemption: Exemption,
 }
 
-/// Returns with the redirect in force and verified, or without any.
+/// The plan's rules in the kernel, and what was there of ours before.
+struct Applied {
+    backend: Backend,
+    before: Held,
+}
+
+/// Returns with the redirect in force and verified, or with nothing of this run left.
 pub(crate) fn redirect(config: Config) -> Result<Verified, Error> {
     refuse_node(config)?;
     pod::require_route(config.plan.metadata)?;
     // Before the rules, so that a port that is taken changes nothing.
     let witness = Witness::find(config.plan.proxy_port)?;
-    let stood = stands(config);
-    let backend = apply(config)?;
-    prove(backend, witness, config.plan).map_err(|cause| {
-        // What this run has not installed it does not take away: the app would reach the node's identity.
-        if stood { cause } else { take_back(backend, cause) }
+    let Applied { backend, before } = apply(config)?;
+    prove(backend, witness, config.plan).map_err(|cause| match before {
+        // This run has changed nothing, and what is there may still keep a running app from the node's identity.
+        Held::Plan => cause,
+        Held::Nothing | Held::Other => take_back(backend, cause),
     })
-}
-
-/// Whether the plan's rules are there already.
-fn stands(Config { plan, choice, .. }: Config) -> bool {
-    match choice {
-        Choice::Nftables | Choice::Auto => matches!(nftables::held(plan), Ok(Held::Plan)),
-        #[cfg(feature = "iptables")]
-        Choice::Iptables => matches!(iptables::held(plan), Ok((Held::Plan, _))),
-    }
 }
 
 /// Whether the redirect is in force. Changes nothing.
@@ -119,46 +123,63 @@ fn take_back(backend: Backend, cause: Error) -> Error {
     }
 }
 
-fn apply(Config { plan, choice, .. }: Config) -> Result<Backend, Error> {
+fn apply(Config { plan, choice, .. }: Config) -> Result<Applied, Error> {
     match choice {
-        Choice::Nftables => apply_nftables(plan),
+        Choice::Nftables => Ok(apply_nftables(plan)?),
         #[cfg(feature = "iptables")]
         Choice::Iptables => apply_iptables(plan),
         Choice::Auto => apply_nftables(plan).or_else(|error| fall_back(plan, error)),
     }
 }
 
-fn apply_nftables(plan: Plan) -> Result<Backend, Error> {
-    nftables::apply(plan)?;
-    Ok(Backend::Nftables)
+fn apply_nftables(plan: Plan) -> Result<Applied, nftables::Error> {
+    let before = nftables::apply(plan)?;
+    #[cfg(feature = "iptables")]
+    clear_iptables();
+    Ok(Applied { backend: Backend::Nftables, before })
+}
+
+/// Rules that a run of the other backend left would redirect a user whom these rules exempt.
+#[cfg(feature = "iptables")]
+fn clear_iptables() {
+    if !iptables::may_hold_ours() {
+        return;
+    }
+    // No reason to fail: these rules come first, and most likely there are none but somebody else's.
+    if let Err(error) = iptables::remove() {
+        warn_of_iptables(error.to_string());
+    }
+}
+
+fn warn_of_iptables(error: String) {
+    log::write(Failure { level: "WARN", message: "rules of iptables, if there are any, were not removed", error });
 }
 
 #[cfg(feature = "iptables")]
-fn apply_iptables(plan: Plan) -> Result<Backend, Error> {
-    let program = iptables::apply(plan)?;
+fn apply_iptables(plan: Plan) -> Result<Applied, Error> {
+    let (program, before) = iptables::apply(plan)?;
     // A table that a run of the other backend left would win over these rules. Where there is none to remove, or no
     // nf_tables at all, nothing wins; the verification has the last word.
     drop(nftables::remove());
-    Ok(Backend::Iptables(program))
+    Ok(Applied { backend: Backend::Iptables(program), before })
 }
 
-/// Whatever keeps the kernel from taking the table is a reason to try iptables (before Linux 4.18 `nf_tables` does not go
-/// together with iptables' nat), but for a missing capability, which is missing there too.
+/// A missing capability is missing for iptables too. Whatever else the kernel says to `nf_tables`, an old one may say while
+/// iptables works: some answer EBUSY where iptables has a nat table.
 #[cfg(feature = "iptables")]
-fn fall_back(plan: Plan, error: Error) -> Result<Backend, Error> {
-    match error {
-        Error::Nftables(nftables::Error::NotPermitted) => Err(error),
-        Error::Nftables(refused) => match apply_iptables(plan) {
-            Err(Error::Iptables(iptables::Error::Absent)) => Err(Error::NoBackend(refused)),
-            other => other,
-        },
-        other => Err(other),
+fn fall_back(plan: Plan, error: nftables::Error) -> Result<Applied, Error> {
+    if matches!(error, nftables::Error::NotPermitted) {
+        return Err(error.into());
+    }
+    match apply_iptables(plan) {
+        Err(Error::Iptables(iptables::Error::Absent)) => Err(Error::NoBackend(error)),
+        other => other,
     }
 }
 
 #[cfg(not(feature = "iptables"))]
-fn fall_back(_plan: Plan, error: Error) -> Result<Backend, Error> {
-    Err(error)
+fn fall_back(_plan: Plan, error: nftables::Error) -> Result<Applied, Error> {
+    Err(error.into())
 }
 
 /// Whose rules are there. With a choice it is that one, whether they are or not.
@@ -189,7 +210,8 @@ fn holder_but_nftables(_plan: Plan) -> Result<Backend, Error> {
     Err(Error::Nothing)
 }
 
-/// What is not there, be it rules, the kernel's `nf_tables` or the program, need not be removed.
+/// What is not there, be it rules or the kernel's `nf_tables`, need not be removed. Where nobody can look at iptables'
+/// rules, the log says so.
 fn remove_all() -> Result<(), Error> {
     match nftables::remove() {
         Ok(()) | Err(nftables::Error::Unsupported(_)) => {}
@@ -197,8 +219,11 @@ fn remove_all() -> Result<(), Error> {
     }
     #[cfg(feature = "iptables")]
     match iptables::remove() {
-        Ok(()) | Err(iptables::Error::Absent) => {}
+        Ok(()) => {}
+        Err(error @ iptables::Error::Absent) => warn_of_iptables(error.to_string()),
         Err(error) => return Err(error.into()),
     }
+    #[cfg(not(feature = "iptables"))]
+    warn_of_iptables("this program is built without the iptables backend".to_owned());
     Ok(())
 }

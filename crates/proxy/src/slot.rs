@@ -11,7 +11,9 @@ use arc_swap::ArcSwapOption;
 use azwi_entra::AccessToken;
 use azwi_imds::{Failure, TokenAnswer, TokenBody};
 use bytes::Bytes;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use futures_util::FutureExt as _;
+use futures_util::future;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -122,7 +124,15 @@ type Outcome = Result<Arc<Token>, Arc<Failed>>;
 #[derive(Clone)]
 struct Underway {
     since: Instant,
-    outcome: watch::Receiver<Option<Outcome>>,
+    /// Wakes who waits in the order in which they came: who has waited longest is answered first.
+    outcome: future::Shared<oneshot::Receiver<Outcome>>,
+}
+
+impl Underway {
+    /// It vanished without an outcome.
+    fn is_dead(&self) -> bool {
+        self.outcome.clone().now_or_never().is_some_and(|outcome| outcome.is_err())
+    }
 }
 
 /// The one attempt under way, and what the last one left behind.
@@ -135,8 +145,7 @@ struct Progress {
 
 impl Progress {
     fn step(&self, now: Instant) -> Step {
-        // An attempt whose sender is gone can never finish.
-        if let Some(attempt) = self.attempt.as_ref().filter(|attempt| attempt.outcome.has_changed().is_ok()) {
+        if let Some(attempt) = self.attempt.as_ref().filter(|attempt| !attempt.is_dead()) {
             return Step::Await(attempt.clone());
         }
         match self.failed.as_ref().filter(|failed| now < failed.retry_at) {
@@ -267,10 +276,11 @@ impl Slot {
                     continue;
                 }
                 Step::Await(Underway { since, outcome: pending }) => {
-                    match timeout_at(self.patience(since, deadline), outcome(pending)).await {
-                        Ok(Some(Ok(token))) => return Ok(token),
-                        Ok(Some(Err(failed))) => failed,
-                        Ok(None) => continue,
+                    match timeout_at(self.patience(since, deadline), pending).await {
+                        Ok(Ok(Ok(token))) => return Ok(token),
+                        Ok(Ok(Err(failed))) => failed,
+                        // It vanished: the runtime is shutting down.
+                        Ok(Err(_)) => continue,
                         Err(_) => return self.last_resort(|| out_of_time(last.as_deref())),
                     }
                 }
@@ -355,8 +365,8 @@ impl Slot {
         if !matches!(progress.step(now), Step::Free) {
             return;
         }
-        let (sender, receiver) = watch::channel(None);
-        progress.attempt = Some(Underway { since: now, outcome: receiver });
+        let (sender, receiver) = oneshot::channel();
+        progress.attempt = Some(Underway { since: now, outcome: receiver.shared() });
         self.started.notify_waiters();
         let (number, timeout) = match &progress.failed {
             Some(failed) => (failed.number.saturating_add(1), LATER_TIMEOUT),
@@ -370,7 +380,7 @@ impl Slot {
         });
     }
 
-    async fn attempt(self: Arc<Self>, attempt: Attempt, sender: watch::Sender<Option<Outcome>>) {
+    async fn attempt(self: Arc<Self>, attempt: Attempt, sender: oneshot::Sender<Outcome>) {
         let fetched = self.shared.source.fetch(&self.key, attempt).await;
         let now = self.now();
         let mut progress = self.progress();
@@ -393,7 +403,8 @@ impl Slot {
         progress.attempt = None;
         self.wake_at(wake_at, &mut progress);
         drop(progress);
-        sender.send_replace(Some(outcome));
+        // Nobody may be waiting any more.
+        drop(sender.send(outcome));
     }
 
     fn circumstances(&self, now: Now, number: u32, last: Option<&Failed>) -> Circumstances {
@@ -454,11 +465,6 @@ impl Drop for Slot {
             alarm.abort();
         }
     }
-}
-
-/// The outcome of an attempt; `None` if it vanished (the runtime is shutting down).
-async fn outcome(mut attempt: watch::Receiver<Option<Outcome>>) -> Option<Outcome> {
-    attempt.wait_for(Option::is_some).await.ok()?.clone()
 }
 
 #[cfg(test)]

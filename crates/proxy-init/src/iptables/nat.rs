@@ -11,7 +11,8 @@ use iptables::IPTables;
 
 use super::listing::Listing;
 
-const TABLE: &str = "nat";
+/// Of either flavour.
+pub(super) const TABLE: &str = "nat";
 /// Of the nft flavour.
 const NFT: &str = "iptables-nft";
 /// Of the legacy flavour.
@@ -67,6 +68,12 @@ pub(super) fn tables() -> Result<(Nat, Option<Nat>), Error> {
 
 fn has_legacy_table() -> bool {
     fs::read_to_string(LEGACY_TABLES).is_ok_and(|tables| tables.lines().any(|table| table == TABLE))
+}
+
+/// Whether the legacy flavour has that chain, or cannot be asked.
+pub(super) fn legacy_may_have(chain: &str) -> bool {
+    let asked = || Nat::of(LEGACY).run(&format!("-S {chain}"));
+    has_legacy_table() && !matches!(asked(), Err(Error::Refused { .. }))
 }
 
 /// With the size of what the table holds; none where there is no such program.

@@ -161,6 +161,25 @@ async fn two_hundred_requests_at_once_cause_one_exchange() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_waited_longest_is_answered_first() {
+    let stage = Stage::scripted(Vec::new());
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let requests: Vec<_> = (0..50)
+        .map(|number| {
+            let (slot, answered) = (Arc::clone(&stage.slot), Arc::clone(&answered));
+            tokio::spawn(async move {
+                slot.wait(Demand::Any).await.unwrap();
+                answered.lock().unwrap().push(number);
+            })
+        })
+        .collect();
+    for request in requests {
+        request.await.unwrap();
+    }
+    assert!(answered.lock().unwrap().is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_goes_away_cancels_nothing() {
     let stage = Stage::scripted(vec![]);
     assert!(timeout_at(Instant::now() + Duration::from_millis(50), stage.ask()).await.is_err());

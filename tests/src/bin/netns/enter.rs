@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use caps::{CapSet, Capability};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
@@ -54,7 +55,11 @@ fn become_user(user: &str) -> anyhow::Result<()> {
         }
         "root-without-nf-tables" => {
             switch_to(0)?;
-            without::nf_tables()
+            without::nf_tables(Errno::EPROTONOSUPPORT)
+        }
+        "root-with-busy-nf-tables" => {
+            switch_to(0)?;
+            without::nf_tables(Errno::EBUSY)
         }
         uid => switch_to(uid.parse().with_context(|| format!("{uid:?} is no user id"))?),
     }

@@ -31,7 +31,8 @@ fn run() -> anyhow::Result<()> {
         ["enter", holder, user, "--", _, ..] => enter::enter(holder, user, arguments.iter().skip(4)),
         _ => bail!(
             "usage: netns hold | \
-             netns enter PID (root|root-without-net-admin|root-without-nf-tables|UID) -- PROGRAM [ARGUMENT…]"
+             netns enter PID (root|root-without-net-admin|root-without-nf-tables|root-with-busy-nf-tables|UID) \
+             -- PROGRAM [ARGUMENT…]"
         ),
     }
 }

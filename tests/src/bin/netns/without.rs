@@ -3,6 +3,7 @@
 use std::env;
 
 use anyhow::Context as _;
+use nix::errno::Errno;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -12,13 +13,14 @@ use seccompiler::{
 /// `NETLINK_NETFILTER` of `linux/netlink.h`.
 const NETFILTER: u64 = 12;
 
-/// No socket of netfilter's netlink, for the reason that a kernel without it gives. What `iptables-legacy` uses stays.
-pub(crate) fn nf_tables() -> anyhow::Result<()> {
+/// No socket of netfilter's netlink, for that reason: a kernel without it gives `EPROTONOSUPPORT`. What `iptables-legacy`
+/// uses stays.
+pub(crate) fn nf_tables(reason: Errno) -> anyhow::Result<()> {
     let is = |argument, value| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value);
     let family = u64::try_from(libc::AF_NETLINK)?;
     let rule = SeccompRule::new(vec![is(0, family)?, is(2, NETFILTER)?])?;
-    let unsupported = SeccompAction::Errno(u32::try_from(libc::EPROTONOSUPPORT)?);
+    let refused = SeccompAction::Errno(u32::try_from(reason as i32)?);
     let rules = [(libc::SYS_socket, vec![rule])].into();
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, unsupported, env::consts::ARCH.try_into()?)?;
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, env::consts::ARCH.try_into()?)?;
     apply_filter(&BpfProgram::try_from(filter)?).context("cannot filter system calls")
 }
