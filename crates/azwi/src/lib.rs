@@ -1,0 +1,3 @@
+//! What `azwi` does, apart from its command line.
+
+pub mod pod_identity;
