@@ -54,10 +54,10 @@ use workload::Workload;
 /// `aadpodidentity.k8s.io`; pods and all that makes them; service accounts. Namespaces, role bindings and pod identity's own
 /// pods make the plan tell more. Whatever else is there is not looked at.
 ///
-/// `azure` are identities as Azure prints them, each with all its federated identity credentials: managed identities and
-/// their credentials of Resource Manager, applications of Graph with `federatedIdentityCredentials` in them. Without them
-/// the plan lacks object ids, and plans credentials that may be there.
-pub fn detect(objects: &[Value], azure: &[Value], settings: &Settings) -> Plan {
+/// `azure` are managed identities and their federated identity credentials as Resource Manager or `az` prints them, and
+/// applications as Graph does. What has `federatedIdentityCredentials` in it has all of them there. Without them the plan
+/// lacks object ids, and plans credentials that may be there.
+pub fn plan(objects: &[Value], azure: &[Value], settings: &Settings) -> Plan {
     let (objects, azure) = (Object::all(objects), Azure::read(azure));
     let directory = Directory::read(&objects, &azure);
     let workloads = workload::collect(&objects);

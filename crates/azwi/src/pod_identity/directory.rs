@@ -39,6 +39,13 @@ pub(super) struct Matched<'d, 'a> {
     pub(super) findings: Vec<Finding>,
 }
 
+impl Matched<'_, '_> {
+    /// No binding has any of the selectors.
+    pub(super) fn is_gone(&self) -> bool {
+        self.identities.is_empty() && self.findings.iter().all(|finding| matches!(finding, Finding::NoBinding { .. }))
+    }
+}
+
 impl<'a> Directory<'a> {
     pub(super) fn read(objects: &[Object<'a>], azure: &Azure) -> Self {
         let of_kind =

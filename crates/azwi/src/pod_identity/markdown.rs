@@ -189,7 +189,7 @@ fn rest(plan: &Plan, text: &mut String) -> fmt::Result {
         )?;
     }
     if !plan.unused.is_empty() {
-        writeln!(text, "\n## Not used by any pod\n")?;
+        writeln!(text, "\n## Not used by any pod that was looked at\n")?;
     }
     for unused in &plan.unused {
         let reason =
