@@ -134,7 +134,8 @@ impl<'d, 'a> Case<'d, 'a> {
 
     /// What its pod template lacks.
     fn changes(&self, settings: &Settings) -> Vec<Change> {
-        let label = (!self.workload.is_labelled()).then(|| Change::Label { key: label::USE.to_owned(), value: "true".to_owned() });
+        let label = (!self.workload.is_labelled())
+            .then(|| Change::Label { key: label::USE.to_owned(), value: "true".to_owned() });
         let annotation = |key: &str, value: String| Change::Annotation { key: key.to_owned(), value };
         let sidecar = self
             .annotation(INJECT_PROXY_SIDECAR)

@@ -86,7 +86,7 @@ proptest! {
             .iter()
             .map(|object| (["kind", "metadata"].map(|field| {
                 let part = &object[field];
-                if field == "kind" { part.to_string() } else { format!("{}/{}", part["namespace"], part["name"]) }
+                if field == "kind" { part.to_string() } else { format!("{}/{}", part["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or("default"), part["name"]) }
             }), object.clone()))
             .collect();
         let one: Vec<_> = named.values().cloned().collect();
