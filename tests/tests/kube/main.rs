@@ -12,6 +12,7 @@ mod chain;
 mod chart;
 mod denials;
 mod golden;
+mod jwks;
 mod load;
 mod outage;
 mod pods;

@@ -11,7 +11,7 @@ use super::azure::Azure;
 use super::directory::{Directory, LABEL};
 use super::installation::is_of_aks;
 use super::object::Object;
-use super::plan::{Outcome, Plan};
+use super::plan::{Outcome, Plan, WorkloadPlan};
 use super::workload;
 
 /// Bindings, then identities; `objects` and `plan` are those of all namespaces.
@@ -42,7 +42,7 @@ pub(super) fn idle<'a>(objects: &'a [Value], plan: &Plan) -> Vec<Object<'a>> {
 fn selectors<'a>(objects: &[Object<'a>], plan: &Plan) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     let (mut done, mut needed) = (BTreeSet::new(), BTreeSet::new());
     for workload in workload::collect(objects) {
-        let outcome = plan.workloads.iter().find(|of| of.id == workload.id).map(|of| of.outcome());
+        let outcome = plan.workloads.iter().find(|of| of.id == workload.id).map(WorkloadPlan::outcome);
         let is_done = workload.is_labelled() && outcome.is_none_or(|outcome| outcome == Outcome::Unchanged);
         if is_done { &mut done } else { &mut needed }.extend(workload.selectors());
         let old = workload.pods.iter().filter(|pod| pod.label(label::USE) != Some("true"));

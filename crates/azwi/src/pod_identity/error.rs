@@ -19,7 +19,7 @@ pub enum Error {
     #[error("{path}: {error}", path = .0.display(), error = .1)]
     File(PathBuf, io::Error),
     #[error("{path}: {error}", path = .0.display(), error = .1)]
-    Yaml(PathBuf, serde_saphyr::Error),
+    Yaml(PathBuf, Box<serde_saphyr::Error>),
     #[error("files do not say who issues the cluster's tokens: say it with --service-account-issuer-url")]
     NoIssuer,
     #[error(transparent)]

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Together with --yes: a person has read what needs one
     #[arg(long, requires = "yes")]
     reviewed: bool,
-    /// Delete the AzureIdentityBindings and AzureIdentities that migrated workloads had and nothing needs any more
+    /// Delete bindings and identities of pod identity that migrated workloads had and nothing needs any more
     #[arg(long)]
     cleanup: bool,
 }

@@ -99,7 +99,7 @@ impl Source {
 /// JSON is YAML, too.
 fn read(path: &Path) -> Result<Vec<Value>, Error> {
     let text = fs::read_to_string(path).map_err(|error| Error::File(path.to_owned(), error))?;
-    serde_saphyr::from_multiple(&text).map_err(|error| Error::Yaml(path.to_owned(), error))
+    serde_saphyr::from_multiple(&text).map_err(|error| Error::Yaml(path.to_owned(), Box::new(error)))
 }
 
 fn tenant(text: &str) -> Result<TenantId, String> {
