@@ -15,7 +15,7 @@ use super::settings::{Issuer, Settings};
 
 /// Whose workloads.
 #[derive(Debug, Clone, Args)]
-pub struct Scope {
+pub(super) struct Scope {
     /// Namespace of the workloads
     #[arg(short, long, default_value = "default")]
     pub(super) namespace: String,
@@ -33,7 +33,7 @@ impl Scope {
 
 /// What is to be said to plan.
 #[derive(Debug, Clone, Args)]
-pub struct Source {
+pub(super) struct Source {
     #[command(flatten)]
     pub(super) scope: Scope,
     /// Issuer of the cluster's service account tokens; else the cluster is asked
