@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Read objects from files, as kubectl get --output yaml prints them, in place of a cluster
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', conflicts_with_all = ["namespace", "all_namespaces"])]
     from: Vec<PathBuf>,
 }
 

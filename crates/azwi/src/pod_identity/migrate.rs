@@ -68,7 +68,9 @@ struct Migration<'m, 'w, I, O> {
 impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
     /// Pods would lose their tokens without.
     fn has_credentials(&mut self) -> Result<bool, Error> {
-        let Some(script) = commands::script(self.plan) else { return Ok(true) };
+        let is_done = |of: &WorkloadPlan| matches!(of.outcome(), Outcome::Unchanged | Outcome::Stopped);
+        let script = commands::script(self.plan).filter(|_| !self.plan.workloads.iter().all(is_done));
+        let Some(script) = script else { return Ok(true) };
         writeln!(self.dialog.out, "\n{script}")?;
         let is_sure = self.dialog.ask("Are these federated identity credentials there?")?;
         if !is_sure {

@@ -64,7 +64,7 @@ impl Source {
             None => cluster.issuer().await?,
         };
         let objects = cluster.objects(self.scope.namespace()).await?;
-        Ok((self.plan(&objects, &self.settings(&issuer)?)?, objects))
+        Ok((self.plan(&objects, &self.settings(&issuer)?)?.within(self.scope.namespace()), objects))
     }
 
     /// The same for all namespaces.
@@ -73,7 +73,7 @@ impl Source {
         Self { scope, ..self.clone() }.of_cluster(cluster).await
     }
 
-    /// The plan for what is in `files`, as `kubectl get --output yaml` or `json` prints it.
+    /// The plan for all that is in `files`, as `kubectl get --output yaml` or `json` prints it.
     pub(super) fn of_files(&self, files: &[PathBuf]) -> Result<Plan, Error> {
         let issuer = self.service_account_issuer_url.as_deref().ok_or(Error::NoIssuer)?;
         let objects: Vec<Vec<Value>> = files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
@@ -82,7 +82,7 @@ impl Source {
 
     fn plan(&self, objects: &[Value], settings: &Settings) -> Result<Plan, Error> {
         let azure: Vec<Vec<Value>> = self.azure.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        Ok(super::plan(objects, &azure.concat(), settings).within(self.scope.namespace()))
+        Ok(super::plan(objects, &azure.concat(), settings))
     }
 
     fn settings(&self, issuer: &str) -> Result<Settings, Error> {
