@@ -91,7 +91,7 @@ impl Shop {
 
     fn template(&self, account: &str) -> Value {
         json!({
-            "metadata": { "labels": { "app": "shop", "aadpodbinding": self.selector() } },
+            "metadata": { "labels": { "app": "shop", "aadpodidbinding": self.selector() } },
             "spec": {
                 "serviceAccountName": account,
                 "containers": [{ "name": "app", "image": "registry.example/app:1" }],
