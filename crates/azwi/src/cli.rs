@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::jwks;
+use crate::{jwks, pod_identity};
 
 /// What `version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
@@ -29,6 +30,9 @@ struct Arguments {
 enum Command {
     /// Make the document of keys by which Entra ID knows a cluster's tokens
     Jwks(jwks::Arguments),
+    /// Bring workloads over from AAD Pod Identity
+    #[command(name = "podidentity", alias = "pi", subcommand)]
+    PodIdentity(pod_identity::Command),
     /// Say which version this is
     Version,
     /// Write what makes a shell complete azwi's arguments
@@ -56,11 +60,17 @@ impl Command {
         let mut out = io::stdout().lock();
         match self {
             Self::Jwks(arguments) => jwks::run(&arguments, &mut out)?,
+            Self::PodIdentity(command) => runtime()?.block_on(pod_identity::run(&command, &mut out))?,
             Self::Version => writeln!(out, "{NAME} {VERSION}")?,
             Self::Completion { shell } => clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut out),
         }
         Ok(out.flush()?)
     }
+}
+
+/// For commands that ask others: one thread, for they wait more than they do.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn report(result: Result<(), Box<dyn StdError>>) -> ExitCode {

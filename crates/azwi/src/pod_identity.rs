@@ -1,19 +1,25 @@
 //! From AAD Pod Identity to workload identity: (objects of a cluster, what Azure says of its identities, settings) → a plan,
 //! and the plan as files.
 //!
-//! Pure but for [`output`], which writes the files: no network, no clock, and the same plan of the same cluster, byte for
-//! byte. Applies nothing, and never plans to delete anything. What pods get follows the rules of pod identity's own
+//! [`plan()`] is pure: no network, no clock, and the same plan of the same cluster, byte for byte. [`output`] writes its
+//! files, [`detect`] and [`migrate`] are the commands. What pods get follows the rules of pod identity's own
 //! controller and agent; what is written is what azwi-webhook reads.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
+use clap::Subcommand;
 use serde_json::Value;
 
 mod account;
 mod azure;
 mod case;
+mod cleanup;
+mod cluster;
 mod commands;
+pub mod detect;
 mod directory;
+mod error;
 mod federation;
 mod files;
 mod finding;
@@ -23,6 +29,7 @@ mod identity_map;
 mod installation;
 mod manifest;
 mod markdown;
+pub mod migrate;
 mod name;
 mod object;
 mod obstacle;
@@ -31,8 +38,11 @@ mod plan;
 mod report;
 mod resource_id;
 mod settings;
+mod source;
 mod workload;
 
+pub use cluster::ClusterError;
+pub use error::Error;
 pub use files::{Files, RenderError};
 pub use finding::{Finding, Unusable, Weight};
 pub use plan::{
@@ -48,16 +58,36 @@ use directory::Directory;
 use object::Object;
 use workload::Workload;
 
+/// `azwi podidentity`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Write what it takes to bring workloads over from pod identity: patches, service accounts, credentials, a report
+    Detect(detect::Arguments),
+    /// Bring workloads over from pod identity, step by step
+    Migrate(migrate::Arguments),
+}
+
+/// Does what one of them is for.
+///
+/// # Errors
+/// As [`detect::run`] and [`migrate::run`].
+pub async fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
+    match command {
+        Command::Detect(arguments) => detect::run(arguments, out).await,
+        Command::Migrate(arguments) => migrate::run(arguments, out).await,
+    }
+}
+
 /// Plans the migration of what is among `objects`.
 ///
 /// `objects` are Kubernetes' as JSON, or `List`s of them, each with `apiVersion` and `kind`: those of the group
 /// `aadpodidentity.k8s.io`; pods and all that makes them; service accounts. Namespaces, role bindings and pod identity's own
 /// pods make the plan tell more. Whatever else is there is not looked at.
 ///
-/// `azure` are identities as Azure prints them, each with all its federated identity credentials: managed identities and
-/// their credentials of Resource Manager, applications of Graph with `federatedIdentityCredentials` in them. Without them
-/// the plan lacks object ids, and plans credentials that may be there.
-pub fn detect(objects: &[Value], azure: &[Value], settings: &Settings) -> Plan {
+/// `azure` are managed identities and their federated identity credentials as Resource Manager or `az` prints them, and
+/// applications as Graph does. What has `federatedIdentityCredentials` in it has all of them there. Without them the plan
+/// lacks object ids, and plans credentials that may be there.
+pub fn plan(objects: &[Value], azure: &[Value], settings: &Settings) -> Plan {
     let (objects, azure) = (Object::all(objects), Azure::read(azure));
     let directory = Directory::read(&objects, &azure);
     let workloads = workload::collect(&objects);

@@ -15,6 +15,7 @@ mod golden;
 mod jwks;
 mod load;
 mod outage;
+mod pod_identity;
 mod pods;
 mod readme;
 mod reinvocation;

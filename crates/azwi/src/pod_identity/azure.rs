@@ -1,7 +1,7 @@
 //! What Azure says of identities: ids that Kubernetes does not know, and the federated identity credentials they have.
 //!
-//! From JSON as Azure Resource Manager and Microsoft Graph print it. An identity that is not there was not asked for, and
-//! one that is there is there with all its credentials.
+//! From JSON as Azure Resource Manager, Microsoft Graph and `az` print it; the last has no `properties` around them. Whose
+//! credentials are not there was not asked for them.
 
 use std::collections::BTreeMap;
 
@@ -36,10 +36,10 @@ pub(super) struct Azure {
 impl Azure {
     pub(super) fn read(resources: &[Value]) -> Self {
         let mut azure = Self::default();
-        for resource in resources {
+        for resource in flat(resources) {
             azure.read_identity(resource);
         }
-        for resource in resources {
+        for resource in flat(resources) {
             azure.read_credential(resource);
         }
         azure
@@ -54,41 +54,42 @@ impl Azure {
         self.credentials.get(client.as_str()).map(Vec::as_slice)
     }
 
-    /// A managed identity as Resource Manager has it, or an application with its credentials as Graph has it.
     fn read_identity(&mut self, resource: &Value) {
-        if let Some(client) = client_at(resource, "/appId") {
-            let credentials = resource.get("federatedIdentityCredentials").and_then(Value::as_array);
-            let credentials = credentials.into_iter().flatten().map(|credential| known(credential, credential));
-            self.credentials.insert(client.as_str().to_owned(), credentials.collect());
-        } else if let (Some(id), Some(client)) =
-            (ResourceId::parse(text(resource, "/id")), client_at(resource, "/properties/clientId"))
-        {
-            self.credentials.insert(client.as_str().to_owned(), Vec::new());
-            let object_id = text(resource, "/properties/principalId").to_ascii_lowercase();
+        let properties = properties(resource);
+        let client = client_at(resource, "/appId").or_else(|| client_at(properties, "/clientId"));
+        let Some(client) = client else { return };
+        if let Some(list) = resource.get("federatedIdentityCredentials").and_then(Value::as_array) {
+            self.credentials.insert(client.as_str().to_owned(), list.iter().map(known).collect());
+        }
+        if let Some(id) = ResourceId::parse(text(resource, "/id")) {
+            let object_id = text(properties, "/principalId").to_ascii_lowercase();
             self.user_assigned.insert(id.key(), UserAssigned { client, object_id });
         }
     }
 
-    /// A credential as Resource Manager has it: the identity's id goes on with `/federatedIdentityCredentials/NAME`.
+    /// A credential by itself: the identity's id goes on with `/federatedIdentityCredentials/NAME`.
     fn read_credential(&mut self, resource: &Value) {
         let segments: Vec<&str> = text(resource, "/id").rsplitn(3, '/').collect();
-        let [_, "federatedIdentityCredentials", identity] = segments.as_slice() else { return };
-        let Some(identity) = ResourceId::parse(identity).and_then(|id| self.user_assigned.get(&id.key())) else {
+        let [_, kind, identity] = segments.as_slice() else { return };
+        if !kind.eq_ignore_ascii_case("federatedIdentityCredentials") {
             return;
-        };
-        let (Some(of_identity), Some(properties)) =
-            (self.credentials.get_mut(identity.client.as_str()), resource.get("properties"))
-        else {
-            return;
-        };
-        of_identity.push(known(resource, properties));
+        }
+        if let Some(identity) = ResourceId::parse(identity).and_then(|id| self.user_assigned.get(&id.key())) {
+            let of_identity = self.credentials.entry(identity.client.as_str().to_owned()).or_default();
+            of_identity.push(known(resource));
+        }
     }
 }
 
-fn known(named: &Value, properties: &Value) -> Known {
+fn properties(resource: &Value) -> &Value {
+    resource.get("properties").unwrap_or(resource)
+}
+
+fn known(credential: &Value) -> Known {
+    let properties = properties(credential);
     let audiences = properties.get("audiences").and_then(Value::as_array).into_iter().flatten();
     Known {
-        name: text(named, "/name").to_owned(),
+        name: text(credential, "/name").to_owned(),
         issuer: text(properties, "/issuer").to_owned(),
         subject: text(properties, "/subject").to_owned(),
         audiences: audiences.filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -101,4 +102,12 @@ fn client_at(value: &Value, pointer: &str) -> Option<ClientId> {
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A list is printed as one by `az`, and as `value` of an object by the services.
+fn flat(resources: &[Value]) -> impl Iterator<Item = &Value> {
+    resources.iter().flat_map(|resource| {
+        let list = resource.as_array().or_else(|| resource.get("value")?.as_array());
+        list.map_or(std::slice::from_ref(resource), Vec::as_slice)
+    })
 }

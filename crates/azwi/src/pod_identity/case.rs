@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use azwi_conventions::annotation::{INJECT_PROXY_SIDECAR, PROXY_SIDECAR_PORT};
 use azwi_conventions::{DEFAULT_PROXY_PORT, label};
 
-use super::directory::{Directory, full_name};
+use super::directory::{Directory, Matched, full_name};
 use super::finding::{Finding, Weight};
 use super::identity::{Holder, Identity};
 use super::object::Object;
@@ -25,7 +25,7 @@ pub(super) struct Case<'d, 'a> {
 }
 
 impl<'d, 'a> Case<'d, 'a> {
-    /// `None` if it has nothing to do with pod identity.
+    /// `None` if it has nothing to do with pod identity, or no more: it is migrated, and pod identity's objects are gone.
     pub(super) fn of(
         workload: &'d Workload<'a>,
         directory: &'d Directory<'a>,
@@ -36,16 +36,20 @@ impl<'d, 'a> Case<'d, 'a> {
         if selectors.is_empty() {
             return None;
         }
+        let matched = directory.matched(&workload.id.namespace, &selectors);
+        if matched.is_gone() && workload.is_labelled() {
+            return None;
+        }
         let mut case =
             Self { workload, identities: Vec::new(), account: None, account_changes: false, findings: Vec::new() };
         match directory.exception(&workload.id.namespace, &workload.labels()) {
             Some(exception) => case.find(Finding::Excepted { exception: full_name(exception) }),
-            None => case.examine(directory.matched(&workload.id.namespace, &selectors), objects, settings),
+            None => case.examine(matched, objects, settings),
         }
         Some(case)
     }
 
-    fn examine(&mut self, matched: super::directory::Matched<'d, 'a>, objects: &[Object<'a>], settings: &Settings) {
+    fn examine(&mut self, matched: Matched<'d, 'a>, objects: &[Object<'a>], settings: &Settings) {
         self.identities = matched.identities;
         self.findings = matched.findings;
         self.find_owner();
@@ -130,10 +134,8 @@ impl<'d, 'a> Case<'d, 'a> {
 
     /// What its pod template lacks.
     fn changes(&self, settings: &Settings) -> Vec<Change> {
-        let templates = self.workload.templates();
-        let has_label =
-            !templates.is_empty() && templates.iter().all(|template| template.label(label::USE) == Some("true"));
-        let label = (!has_label).then(|| Change::Label { key: label::USE.to_owned(), value: "true".to_owned() });
+        let label = (!self.workload.is_labelled())
+            .then(|| Change::Label { key: label::USE.to_owned(), value: "true".to_owned() });
         let annotation = |key: &str, value: String| Change::Annotation { key: key.to_owned(), value };
         let sidecar = self
             .annotation(INJECT_PROXY_SIDECAR)

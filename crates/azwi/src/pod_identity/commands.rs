@@ -1,5 +1,6 @@
 //! What to type, the same in a Unix shell and in PowerShell: between double quotes stands nothing that either reads.
 
+use super::object::Object;
 use super::plan::{AccountPlan, Credential, CredentialState, IdentityPlan, Plan, Principal, WorkloadId};
 
 /// Folder of what applications' credentials are made of; no namespace has a dot.
@@ -19,6 +20,19 @@ pub(super) fn account_path(account: &AccountPlan) -> String {
 pub(super) fn credential_path(identity: &IdentityPlan, credential: &Credential) -> String {
     let account = credential.subject.trim_start_matches("system:serviceaccount:").replace(':', ".");
     format!("{APPLICATIONS}/{}.{account}.json", identity.client_id)
+}
+
+/// Where Kubernetes has a workload of a kind of its own.
+pub(super) fn api_path(id: &WorkloadId) -> String {
+    let root = if id.api_version.contains('/') { "apis" } else { "api" };
+    let plural = id.kind.to_ascii_lowercase();
+    format!("{root}/{}/namespaces/{}/{plural}s/{}", id.api_version, id.namespace, id.name)
+}
+
+/// Where it has a custom resource of pod identity.
+pub(super) fn pod_identity_path(object: Object<'_>) -> String {
+    let plural = if object.kind() == "AzureIdentity" { "azureidentities" } else { "azureidentitybindings" };
+    format!("apis/{}/namespaces/{}/{plural}/{}", object.api_version(), object.namespace(), object.name())
 }
 
 pub(super) fn patch(id: &WorkloadId) -> String {

@@ -16,7 +16,7 @@ use super::object::Object;
 
 /// The label of pods.
 pub(super) const LABEL: &str = "aadpodidbinding";
-const GROUP: &str = "aadpodidentity.k8s.io";
+pub(super) const GROUP: &str = "aadpodidentity.k8s.io";
 const BEHAVIOR: &str = "aadpodidentity.k8s.io/Behavior";
 
 /// All custom resources of pod identity.
@@ -39,6 +39,13 @@ pub(super) struct Matched<'d, 'a> {
     pub(super) findings: Vec<Finding>,
 }
 
+impl Matched<'_, '_> {
+    /// No binding has any of the selectors.
+    pub(super) fn is_gone(&self) -> bool {
+        self.identities.is_empty() && self.findings.iter().all(|finding| matches!(finding, Finding::NoBinding { .. }))
+    }
+}
+
 impl<'a> Directory<'a> {
     pub(super) fn read(objects: &[Object<'a>], azure: &Azure) -> Self {
         let of_kind =
@@ -55,6 +62,11 @@ impl<'a> Directory<'a> {
     /// The exception that lets a pod of these labels through to the node's metadata service.
     pub(super) fn exception(&self, namespace: &str, labels: &BTreeMap<&str, &str>) -> Option<Object<'a>> {
         self.exceptions.iter().copied().find(|exception| excepts(*exception, namespace, labels))
+    }
+
+    /// Those of one kind.
+    pub(super) fn of_kind(&self, kind: &str) -> impl Iterator<Item = Object<'a>> {
+        self.objects().filter(move |object| object.kind() == kind)
     }
 
     /// By namespace and name.

@@ -154,7 +154,7 @@ pub enum Finding {
     #[error("it gets the service account {name} in place of \"default\", to which {} {}: if it uses that, bind {name}, too", bindings.join(", "), if bindings.len() == 1 { "binds roles" } else { "bind roles" })]
     RolesOfDefault { name: String, bindings: Vec<String> },
     #[error(
-        "its service account {name} is also that of {}, which has no identity: with the federated identity credential it could get tokens, too",
+        "its service account {name} is also that of {}, to which this plan gives no identity: with the federated identity credential it could get tokens, too",
         list(others)
     )]
     AlsoUsedBy { name: String, others: Vec<WorkloadId> },

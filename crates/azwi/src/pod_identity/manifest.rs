@@ -21,6 +21,11 @@ pub(super) fn workload(plan: &WorkloadPlan) -> Option<Value> {
     })
 }
 
+/// Whether a cluster takes the patch. Jobs and pods are made anew with it.
+pub(super) fn can_be_applied(id: &WorkloadId) -> bool {
+    Kind::of(&id.api_version, &id.kind).is_some_and(|kind| !matches!(kind, Kind::Job | Kind::Pod))
+}
+
 /// A pod template of nothing but what changes; nothing at all is there empty.
 pub(super) fn template(changes: &[Change]) -> Value {
     let account = changes.iter().find_map(|change| match change {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::commands;
+use super::detect::words;
 use super::finding::Weight;
 use super::manifest;
 use super::plan::{
@@ -24,14 +25,14 @@ fn summary(plan: &Plan, text: &mut String) -> fmt::Result {
         return writeln!(text, "\nNo workload has identities of pod identity here.");
     }
     let outcomes = plan.outcomes();
-    let counts: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {}", short(*outcome))).collect();
+    let counts: Vec<_> = outcomes.iter().map(|(outcome, count)| format!("{count} {}", words(*outcome))).collect();
     writeln!(text, "\nWorkloads: {}.\n", counts.join(", "))?;
     writeln!(text, "| namespace | workload | outcome | identity | service account |\n|---|---|---|---|---|")?;
     for workload in &plan.workloads {
         let account = workload.service_account.as_deref().map(code).unwrap_or_default();
         let identities: Vec<_> = workload.identities.iter().map(|identity| code(identity)).collect();
         let WorkloadId { namespace, .. } = &workload.id;
-        let outcome = short(workload.outcome());
+        let outcome = words(workload.outcome());
         writeln!(
             text,
             "| {namespace} | {} | {outcome} | {} | {account} |",
@@ -60,7 +61,9 @@ Pods keep what they have from pod identity until its objects are gone, so each s
 3. Read below what needs a person.
 4. For each workload: its service account first, then its patch. Whoever has the manifests in a kustomization adds the
    folder of the namespace to `components` instead.
-5. When all are migrated and work: remove pod identity. Nothing here does that.
+5. When all are migrated and work: `azwi podidentity migrate --cleanup`, and then remove pod identity itself.
+
+`azwi podidentity migrate` takes step 4, and asks before each change.
 ";
 
 fn workloads(plan: &Plan, text: &mut String) -> fmt::Result {
@@ -71,7 +74,7 @@ fn workloads(plan: &Plan, text: &mut String) -> fmt::Result {
 }
 
 fn workload(plan: &Plan, of: &WorkloadPlan, text: &mut String) -> fmt::Result {
-    writeln!(text, "\n### {} of {}: {}\n", code(&of.id.to_string()), of.id.namespace, short(of.outcome()))?;
+    writeln!(text, "\n### {} of {}: {}\n", code(&of.id.to_string()), of.id.namespace, words(of.outcome()))?;
     findings(of, Weight::Stop, "Cannot be migrated so", text)?;
     findings(of, Weight::Decide, "Needs a person", text)?;
     changes("Changes of its pods", &of.changes, text)?;
@@ -113,7 +116,7 @@ fn apply(plan: &Plan, of: &WorkloadPlan, text: &mut String) -> fmt::Result {
         account.namespace == of.id.namespace && Some(&account.name) == of.service_account.as_ref()
     };
     let account = plan.service_accounts.iter().find(is_its).filter(|account| !account.changes.is_empty());
-    let patch = manifest::workload(of).map(|_| commands::patch(&of.id));
+    let patch = manifest::workload(of).filter(|_| manifest::can_be_applied(&of.id)).map(|_| commands::patch(&of.id));
     let lines: Vec<_> = account.map(commands::account).into_iter().chain(patch).collect();
     if lines.is_empty() { Ok(()) } else { writeln!(text, "```sh\n{}\n```", lines.join("\n")) }
 }
@@ -189,7 +192,7 @@ fn rest(plan: &Plan, text: &mut String) -> fmt::Result {
         )?;
     }
     if !plan.unused.is_empty() {
-        writeln!(text, "\n## Not used by any pod\n")?;
+        writeln!(text, "\n## Not used by any pod that was looked at\n")?;
     }
     for unused in &plan.unused {
         let reason =
@@ -205,16 +208,6 @@ fn rest(plan: &Plan, text: &mut String) -> fmt::Result {
         )?;
     }
     Ok(())
-}
-
-fn short(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ready => "ready",
-        Outcome::Review => "needs a person",
-        Outcome::ByHand => "to be changed by hand",
-        Outcome::Stopped => "cannot be migrated so",
-        Outcome::Unchanged => "nothing to change",
-    }
 }
 
 fn state(state: CredentialState) -> &'static str {

@@ -226,6 +226,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Without objects of other namespaces, whose pods were not looked at.
+    #[must_use]
+    pub(super) fn within(mut self, namespace: Option<&str>) -> Self {
+        if let Some(namespace) = namespace {
+            self.unused.retain(|unused| unused.namespace == namespace);
+            self.exceptions.retain(|exception| exception.namespace == namespace);
+        }
+        self
+    }
+
     /// How many workloads have which outcome.
     pub fn outcomes(&self) -> BTreeMap<Outcome, usize> {
         let mut outcomes = BTreeMap::new();

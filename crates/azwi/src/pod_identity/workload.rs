@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use azwi_conventions::label;
+
 use super::directory::LABEL;
 use super::object::{Object, Owner, group};
 use super::plan::WorkloadId;
@@ -96,6 +98,12 @@ impl<'a> Workload<'a> {
         };
         let of_templates = of(&self.templates());
         if of_templates.is_empty() { of(&self.pods) } else { of_templates }
+    }
+
+    /// Whether the webhook is asked about its pods.
+    pub(super) fn is_labelled(&self) -> bool {
+        let templates = self.templates();
+        !templates.is_empty() && templates.iter().all(|template| template.label(label::USE) == Some("true"))
     }
 
     pub(super) fn service_accounts(&self) -> BTreeSet<&'a str> {
