@@ -28,7 +28,15 @@ pub mod clients {
     pub const ORPHAN: &str = "44444444-4444-4444-8444-444444444444";
     /// An app registration that trusts `system:serviceaccount:default:demo`; its tokens live an hour.
     pub const APP: &str = "55555555-5555-4555-8555-555555555555";
+    /// An app registration that nobody federates with; it logs in with [`super::OPERATOR_SECRET`].
+    pub const OPERATOR: &str = "66666666-6666-4666-8666-666666666666";
 }
+
+/// The client secret of [`clients::OPERATOR`].
+pub const OPERATOR_SECRET: &str = "azwi-emulator";
+
+/// The Azure subscription of the built-in configuration.
+pub const SUBSCRIPTION: &str = "77777777-7777-4777-8777-777777777777";
 
 /// The service account that [`clients::DEMO`] trusts.
 pub const DEMO_SUBJECT: &str = "system:serviceaccount:default:demo";

@@ -1,10 +1,18 @@
 //! The tenants, their applications and the resources.
 
+mod certificate;
 mod file;
 
+use std::collections::BTreeMap;
+
+use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub(crate) use certificate::Certificate;
+
 pub(crate) const DEFAULT_CONFIG: &str = include_str!("default_config.json");
+/// Entra's limit per application or managed identity.
+pub(crate) const MAX_CREDENTIALS: usize = 20;
 pub(crate) const DEFAULT_AUDIENCE: &str = azwi_conventions::TOKEN_EXCHANGE_AUDIENCE;
 
 /// Resources of the public cloud that every tenant has, without their optional trailing slash.
@@ -29,50 +37,89 @@ const PUBLIC_RESOURCES: [&str; 18] = [
     "https://search.azure.com",
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// At least one.
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) resources: Resources,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) id: Uuid,
     pub(crate) domains: Vec<String>,
+    /// Azure's: what Resource Manager knows in this tenant.
+    pub(crate) subscriptions: Vec<Uuid>,
     pub(crate) applications: Vec<Application>,
+    pub(crate) role_assignments: Vec<RoleAssignment>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Application {
     pub(crate) name: String,
     pub(crate) client_id: Uuid,
     /// Of its service principal: the token's `oid` and `sub`.
     pub(crate) object_id: Uuid,
+    /// Without a service principal in the tenant nobody gets a token for it.
+    pub(crate) has_service_principal: bool,
     pub(crate) kind: Kind,
     /// Of its access tokens, in seconds.
     pub(crate) token_lifetime: u32,
     pub(crate) refresh_in: Option<u32>,
     pub(crate) roles: Vec<String>,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) certificates: Vec<Certificate>,
     pub(crate) credentials: Vec<FederatedIdentityCredential>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    AppRegistration,
-    /// With its Azure resource id.
-    ManagedIdentity(String),
+    AppRegistration {
+        /// Of the application in Graph, which is not that of its service principal.
+        id: Uuid,
+        created: OffsetDateTime,
+    },
+    ManagedIdentity {
+        /// In Azure Resource Manager.
+        resource_id: String,
+        location: String,
+        tags: BTreeMap<String, String>,
+    },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A client secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RoleAssignment {
+    pub(crate) name: Uuid,
+    /// As it was written; compared without regard to case.
+    pub(crate) scope: String,
+    pub(crate) role_definition_id: String,
+    pub(crate) principal_id: Uuid,
+    pub(crate) created: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FederatedIdentityCredential {
+    pub(crate) id: Uuid,
+    /// Unique in its application or managed identity.
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
     /// `None` stands for the emulator's own issuer.
     pub(crate) issuer: Option<String>,
     pub(crate) subject: String,
     pub(crate) audience: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Resources(Vec<String>);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +146,13 @@ impl Config {
 }
 
 impl Tenant {
+    /// By the id of its service principal.
+    pub(crate) fn principal(&self, object_id: Uuid) -> Option<&Application> {
+        self.applications
+            .iter()
+            .find(|application| application.has_service_principal && application.object_id == object_id)
+    }
+
     pub(crate) fn application(&self, client_id: &str) -> Option<&Application> {
         let client_id = Uuid::try_parse(client_id).ok()?;
         self.applications.iter().find(|application| application.client_id == client_id)
@@ -109,6 +163,10 @@ impl Resources {
     fn with(additions: Vec<String>) -> Self {
         let public = PUBLIC_RESOURCES.iter().map(ToString::to_string);
         Self(public.chain(additions).map(without_slash).collect())
+    }
+
+    pub(crate) fn add(&mut self, resource: String) {
+        self.0.push(without_slash(resource));
     }
 
     /// With or without one trailing slash.

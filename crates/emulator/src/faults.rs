@@ -1,4 +1,4 @@
-//! The fault in force: what the next token requests suffer instead of, or besides, their checks.
+//! The fault in force: what the next requests suffer instead of, or besides, their checks.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,11 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::entra::aadsts::Aadsts;
 
+/// Whom a request is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Api {
+    /// The token endpoint.
+    #[default]
+    Token,
+    /// Microsoft Graph.
+    Graph,
+    /// Azure Resource Manager.
+    Arm,
+}
+
 /// Every field is optional; at most one of `status`/`aadsts`, `hang`, `reset` and `garbage`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent fields of a JSON document")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Fault {
+    /// Whose requests suffer.
+    #[serde(skip_serializing_if = "is_token")]
+    pub(crate) api: Api,
     /// Before anything else happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) latency_ms: Option<u64>,
@@ -41,6 +57,10 @@ pub(crate) struct Fault {
     /// Seconds, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_in: Option<u32>,
+    /// What is created meanwhile is missed by so many looks at it, of the token endpoint, Graph and Resource Manager
+    /// each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replication_lag: Option<u32>,
     /// Only requests of this client are concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
@@ -63,6 +83,9 @@ impl Fault {
         if self.status.is_some_and(|status| !(400..=599).contains(&status)) {
             return Some("status: 400 to 599");
         }
+        if self.aadsts.is_some() && self.api != Api::Token {
+            return Some("aadsts: only the token endpoint has such codes; give a status");
+        }
         if self.retry_after.is_some() && !refusal {
             return Some("retry_after: needs status or aadsts");
         }
@@ -80,12 +103,13 @@ impl Fault {
         self.aadsts.or_else(|| self.status.map(Aadsts::usual_for_status))
     }
 
-    fn concerns(&self, client_id: Option<&str>) -> bool {
-        match (&self.client_id, client_id) {
-            (None, _) => true,
-            (Some(wanted), Some(client_id)) => wanted.eq_ignore_ascii_case(client_id),
-            (Some(_), None) => false,
-        }
+    fn concerns(&self, api: Api, client_id: Option<&str>) -> bool {
+        api == self.api
+            && match (&self.client_id, client_id) {
+                (None, _) => true,
+                (Some(wanted), Some(client_id)) => wanted.eq_ignore_ascii_case(client_id),
+                (Some(_), None) => false,
+            }
     }
 }
 
@@ -98,10 +122,10 @@ impl Faults {
         self.lock().clone()
     }
 
-    /// What a token request of this client suffers; counts `remaining` down.
-    pub(crate) fn take(&self, client_id: Option<&str>) -> Fault {
+    /// What a request of this client suffers; counts `remaining` down.
+    pub(crate) fn take(&self, api: Api, client_id: Option<&str>) -> Fault {
         let mut current = self.lock();
-        if !current.concerns(client_id) {
+        if !current.concerns(api, client_id) {
             return Fault::default();
         }
         let fault = current.clone();
@@ -119,6 +143,11 @@ impl Faults {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_token(api: &Api) -> bool {
+    *api == Api::Token
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -131,18 +160,18 @@ mod tests {
     fn a_fault_ends_after_its_remaining_requests() {
         let faults = Faults::default();
         faults.set(Fault { hang: true, remaining: Some(2), ..Fault::default() });
-        assert!(faults.take(None).hang);
-        assert!(faults.take(None).hang);
-        assert_eq!(faults.take(None), Fault::default());
+        assert!(faults.take(Api::Token, None).hang);
+        assert!(faults.take(Api::Token, None).hang);
+        assert_eq!(faults.take(Api::Token, None), Fault::default());
     }
 
     #[test]
     fn a_fault_of_one_client_leaves_the_others_alone() {
         let faults = Faults::default();
         faults.set(Fault { hang: true, client_id: Some("a".to_owned()), remaining: Some(1), ..Fault::default() });
-        assert!(!faults.take(Some("b")).hang);
-        assert!(!faults.take(None).hang);
-        assert!(faults.take(Some("A")).hang);
+        assert!(!faults.take(Api::Token, Some("b")).hang);
+        assert!(!faults.take(Api::Token, None).hang);
+        assert!(faults.take(Api::Token, Some("A")).hang);
     }
 
     #[test]

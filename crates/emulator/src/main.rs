@@ -5,11 +5,13 @@
 
 mod certificates;
 mod cli;
+mod cloud;
 mod commands;
 mod config;
 mod connection;
 mod control;
 mod counters;
+mod directory;
 mod discovery;
 mod entra;
 mod failure;

@@ -13,9 +13,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::certificates::{self, Authority};
 use crate::cli::{LogFormat, ServeArgs};
+use crate::cloud::arm::Arm;
 use crate::commands::print;
 use crate::config::{Config, DEFAULT_CONFIG};
 use crate::counters::Counters;
+use crate::directory::Directory;
 use crate::discovery::Discovery;
 use crate::entra::{self, Entra};
 use crate::failure::Failure;
@@ -192,10 +194,14 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
 async fn serve(settings: Settings, kept: Kept, bound: Bound, names: &[String]) -> anyhow::Result<()> {
     let endpoints = bound.announce(&settings, &kept.dir)?;
     let tls = TlsAcceptor::from(kept.authority.server_config(names)?);
+    let mut config = settings.config;
+    // Whoever is told only where the emulator is asks for tokens for that.
+    config.resources.add(endpoints.authority.clone());
     let counters = Arc::new(Counters::new());
     let entra = Arc::new(Entra {
         discovery: Discovery::new(kept.authority.client_config(settings.issuer_roots)?)?,
-        config: settings.config,
+        directory: Directory::new(config),
+        arm: Arm::default(),
         authority: endpoints.authority.clone(),
         own_issuer: endpoints.issuer.clone(),
         key: kept.entra_key,

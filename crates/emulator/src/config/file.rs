@@ -1,19 +1,20 @@
 //! The configuration file: read loosely, validated as a whole. Everything that is wrong is reported at once, each with
 //! the path of its field.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Application, Config, ConfigError, DEFAULT_AUDIENCE, FederatedIdentityCredential, Kind, Resources, Tenant};
+use super::{
+    Application, Certificate, Config, ConfigError, DEFAULT_AUDIENCE, FederatedIdentityCredential, Kind,
+    MAX_CREDENTIALS, Resources, Secret, Tenant,
+};
 use crate::guid;
-
-/// Entra's limit per application or managed identity.
-const MAX_CREDENTIALS: usize = 20;
 
 pub(super) fn parse(json: &str) -> Result<Config, Vec<ConfigError>> {
     let mut errors = Errors::default();
@@ -36,6 +37,8 @@ struct TenantForm {
     id: String,
     #[serde(default)]
     domains: Vec<String>,
+    #[serde(default)]
+    subscriptions: Vec<String>,
     applications: Vec<Value>,
 }
 
@@ -51,6 +54,10 @@ struct ApplicationForm {
     refresh_in: Option<u32>,
     #[serde(default)]
     roles: Vec<String>,
+    #[serde(default)]
+    secrets: Vec<String>,
+    #[serde(default)]
+    certificates: Vec<String>,
     federated_identity_credentials: Vec<Value>,
 }
 
@@ -64,6 +71,7 @@ enum KindForm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CredentialForm {
+    name: Option<String>,
     issuer: Option<String>,
     subject: String,
     #[serde(default = "default_audience")]
@@ -144,51 +152,93 @@ fn tenants(forms: Vec<Value>, errors: &mut Errors) -> Vec<Tenant> {
 
 fn tenant(field: &str, form: Value, errors: &mut Errors) -> Option<Tenant> {
     let form: TenantForm = errors.element(field, form)?;
+    let subscriptions = subscriptions(field, &form.subscriptions, errors);
     let mut ids = HashSet::new();
     let mut applications = Vec::new();
     for (index, form) in form.applications.into_iter().enumerate() {
         let field = format!("{field}.applications[{index}]");
-        let Some(application) = application(&field, form, errors) else { continue };
+        let Some(application) = application(&field, form, &subscriptions, errors) else { continue };
         let unique = ids.insert(application.client_id);
         errors.check(unique, &format!("{field}.client_id"), "is used twice");
         applications.push(application);
     }
-    Some(Tenant { id: errors.guid(&format!("{field}.id"), &form.id)?, domains: form.domains, applications })
+    Some(Tenant {
+        id: errors.guid(&format!("{field}.id"), &form.id)?,
+        domains: form.domains,
+        subscriptions,
+        applications,
+        role_assignments: Vec::new(),
+    })
 }
 
-fn application(field: &str, form: Value, errors: &mut Errors) -> Option<Application> {
+/// Where none is named there is one nevertheless.
+fn subscriptions(field: &str, named: &[String], errors: &mut Errors) -> Vec<Uuid> {
+    if named.is_empty() {
+        return vec![guid::of("subscription")];
+    }
+    let parse = |(index, id): (usize, &String)| errors.guid(&format!("{field}.subscriptions[{index}]"), id);
+    named.iter().enumerate().filter_map(parse).collect()
+}
+
+fn application(field: &str, form: Value, subscriptions: &[Uuid], errors: &mut Errors) -> Option<Application> {
     let form: ApplicationForm = errors.element(field, form)?;
     let credentials = credentials(field, form.federated_identity_credentials, errors);
     errors.check(form.token_lifetime != Some(0), &format!("{field}.token_lifetime"), "is zero");
     let misplaced = form.resource_id.is_some() && form.kind == KindForm::AppRegistration;
     errors.check(!misplaced, &format!("{field}.resource_id"), "only a managed identity has one");
+    let managed = form.kind == KindForm::ManagedIdentity;
+    let secretive = !form.secrets.is_empty() || !form.certificates.is_empty();
+    errors.check(!(managed && secretive), field, "a managed identity has no secrets or certificates");
+    let certificates = certificates(field, &form.certificates, errors);
     let client_id = errors.guid(&format!("{field}.client_id"), &form.client_id)?;
     let object_id = match form.object_id {
         Some(id) => errors.guid(&format!("{field}.object_id"), &id)?,
         None => guid::of(&format!("object {client_id}")),
     };
     Some(Application {
-        kind: kind(form.kind, form.resource_id, &form.name),
+        kind: match form.kind {
+            KindForm::AppRegistration => app_registration(client_id),
+            KindForm::ManagedIdentity => managed_identity(form.resource_id, subscriptions, &form.name),
+        },
         token_lifetime: form.token_lifetime.unwrap_or(default_lifetime(form.kind)),
         name: form.name,
         client_id,
         object_id,
+        has_service_principal: true,
+        secrets: form.secrets.into_iter().map(Secret).collect(),
+        certificates,
         refresh_in: form.refresh_in,
         roles: form.roles,
         credentials,
     })
 }
 
-fn kind(kind: KindForm, resource_id: Option<String>, name: &str) -> Kind {
-    match kind {
-        KindForm::AppRegistration => Kind::AppRegistration,
-        KindForm::ManagedIdentity => Kind::ManagedIdentity(resource_id.unwrap_or_else(|| {
-            let subscription = guid::of("subscription");
-            format!(
-                "/subscriptions/{subscription}/resourcegroups/azwi-emulator/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
-            )
-        })),
-    }
+fn app_registration(client_id: Uuid) -> Kind {
+    Kind::AppRegistration { id: guid::of(&format!("application {client_id}")), created: OffsetDateTime::now_utc() }
+}
+
+fn managed_identity(resource_id: Option<String>, subscriptions: &[Uuid], name: &str) -> Kind {
+    let subscription = subscriptions.first().copied().unwrap_or_default();
+    let resource_id = resource_id.unwrap_or_else(|| {
+        format!(
+            "/subscriptions/{subscription}/resourcegroups/azwi-emulator/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+        )
+    });
+    Kind::ManagedIdentity { resource_id, location: "westeurope".to_owned(), tags: BTreeMap::new() }
+}
+
+fn certificates(field: &str, pems: &[String], errors: &mut Errors) -> Vec<Certificate> {
+    let mut parse = |(index, pem): (usize, &String)| {
+        let certificate = Certificate::from_pem(pem);
+        let holds = certificate.is_some();
+        errors.check(
+            holds,
+            &format!("{field}.certificates[{index}]"),
+            "is not a PEM encoded certificate of an RSA key",
+        );
+        certificate
+    };
+    pems.iter().enumerate().filter_map(&mut parse).collect()
 }
 
 /// Seconds. Entra draws an app registration's lifetime from 60 to 90 minutes; a fixed one is
@@ -203,25 +253,34 @@ fn default_lifetime(kind: KindForm) -> u32 {
 fn credentials(field: &str, forms: Vec<Value>, errors: &mut Errors) -> Vec<FederatedIdentityCredential> {
     let field = format!("{field}.federated_identity_credentials");
     errors.check(forms.len() <= MAX_CREDENTIALS, &field, "Entra allows 20 at most");
-    let mut seen = HashSet::new();
+    let (mut seen, mut names) = (HashSet::new(), HashSet::new());
     let mut credentials = Vec::new();
     for (index, form) in forms.into_iter().enumerate() {
         let field = format!("{field}[{index}]");
-        let Some(credential) = credential(&field, form, errors) else { continue };
+        let Some(credential) = credential(&field, index, form, errors) else { continue };
         let unique = seen.insert((credential.issuer.clone(), credential.subject.clone()));
         errors.check(unique, &field, "issuer and subject are used twice");
+        let named_once = names.insert(credential.name.clone());
+        errors.check(named_once, &format!("{field}.name"), "is used twice");
         credentials.push(credential);
     }
     credentials
 }
 
-fn credential(field: &str, form: Value, errors: &mut Errors) -> Option<FederatedIdentityCredential> {
+fn credential(field: &str, index: usize, form: Value, errors: &mut Errors) -> Option<FederatedIdentityCredential> {
     let form: CredentialForm = errors.element(field, form)?;
     let https = form.issuer.as_deref().is_none_or(is_https);
     errors.check(https, &format!("{field}.issuer"), "is not an https URL");
     errors.check(!form.subject.is_empty(), &format!("{field}.subject"), "is empty");
     errors.check(!form.audience.is_empty(), &format!("{field}.audience"), "is empty");
-    Some(FederatedIdentityCredential { issuer: form.issuer, subject: form.subject, audience: form.audience })
+    Some(FederatedIdentityCredential {
+        id: guid::random(),
+        name: form.name.unwrap_or_else(|| format!("credential-{index}")),
+        description: None,
+        issuer: form.issuer,
+        subject: form.subject,
+        audience: form.audience,
+    })
 }
 
 fn is_https(issuer: &str) -> bool {

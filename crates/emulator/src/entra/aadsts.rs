@@ -22,6 +22,9 @@ pub(crate) const GRANT_UNSUPPORTED: Aadsts = Aadsts(70_003);
 pub(crate) const APPLICATION_NOT_FOUND: Aadsts = Aadsts(700_016);
 pub(crate) const RESOURCE_PARAMETER: Aadsts = Aadsts(901_002);
 pub(crate) const SCOPE_MISSING: Aadsts = Aadsts(90_014);
+pub(crate) const NO_SERVICE_PRINCIPAL: Aadsts = Aadsts(7_000_229);
+pub(crate) const ASSERTION_OF_ANOTHER: Aadsts = Aadsts(700_021);
+pub(crate) const ASSERTION_AUDIENCE: Aadsts = Aadsts(700_023);
 pub(crate) const SECRET_INVALID: Aadsts = Aadsts(7_000_215);
 pub(crate) const ASSERTION_MISSING: Aadsts = Aadsts(7_000_218);
 pub(crate) const ASSERTION_MALFORMED: Aadsts = Aadsts(50_027);
@@ -52,6 +55,7 @@ const fn wording(status: u16, error: &'static str, text: &'static str) -> Wordin
     Wording { status, error, text }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn look_up(code: Aadsts) -> Wording {
     let invalid_request = |text| wording(400, "invalid_request", text);
     let invalid_client = |text| wording(401, "invalid_client", text);
@@ -108,6 +112,12 @@ fn look_up(code: Aadsts) -> Wording {
             "unauthorized_client",
             "Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
         ),
+        700_021 => invalid_client(
+            "Client assertion application identifier doesn't match 'client_id' parameter. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+        ),
+        700_023 => invalid_client(
+            "Client assertion audience claim does not match Realm issuer. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+        ),
         700_024 => invalid_client(
             "Client assertion is not within its valid time range. Current time: {now}, assertion valid from {not_before}, expiry time of assertion {expires}. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
         ),
@@ -141,6 +151,11 @@ fn look_up(code: Aadsts) -> Wording {
         ),
         7_000_218 => invalid_client(
             "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+        ),
+        7_000_229 => wording(
+            401,
+            "unauthorized_client",
+            "The client application {client_id} is missing service principal in the tenant {tenant}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119",
         ),
         7_002_138 => invalid_client(
             "No matching federated identity record found for presented assertion subject '{subject}'. The subject matches with case-insensitive comparison, but not with case-sensitive comparison. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. See documentation at: https://learn.microsoft.com/entra/workload-id/workload-identity-federation. See breaking change notification and remediation at: https://learn.microsoft.com/en-us/entra/identity-platform/reference-breaking-changes#august-2024.",

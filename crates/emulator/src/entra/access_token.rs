@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use crate::config::{Application, Kind, Tenant};
+use crate::entra::exchange::Proof;
 use crate::guid;
 use crate::signing_key::{SigningKey, SigningKeyError};
 
@@ -45,6 +46,7 @@ pub(crate) fn issue(
     tenant: &Tenant,
     application: &Application,
     resource: &str,
+    proof: Proof,
     now: i64,
     lifetime: u32,
 ) -> Result<String, SigningKeyError> {
@@ -57,7 +59,7 @@ pub(crate) fn issue(
         exp: now + i64::from(lifetime),
         aio: opaque(2),
         appid: application.client_id.to_string(),
-        appidacr: "2",
+        appidacr: if proof == Proof::Secret { "1" } else { "2" },
         idp: &issuer,
         idtyp: "app",
         oid: application.object_id.to_string(),
@@ -70,8 +72,8 @@ pub(crate) fn issue(
         xms_ftd: opaque(3),
         xms_idrel: "7 32",
         xms_mirid: match &application.kind {
-            Kind::ManagedIdentity(resource_id) => Some(resource_id),
-            Kind::AppRegistration => None,
+            Kind::ManagedIdentity { resource_id, .. } => Some(resource_id),
+            Kind::AppRegistration { .. } => None,
         },
         xms_rd: opaque(3),
         xms_tcdt: 1_600_000_000,

@@ -8,12 +8,12 @@ use crate::config::{Application, Config, Tenant};
 use crate::discovery::{DiscoveryError, IssuerKeys};
 use crate::entra::aadsts::{
     APPLICATION_NOT_FOUND, ASSERTION_MISSING, ASSERTION_OUT_OF_TIME, Aadsts, Facts, GRANT_UNSUPPORTED,
-    ISSUER_UNREACHABLE, ISSUER_UNUSABLE, MALFORMED, PARAMETER_MISSING, RESOURCE_NOT_FOUND, RESOURCE_PARAMETER,
-    SCOPE_MISSING, SECRET_INVALID, SIGNATURE_INVALID, TENANT_MALFORMED, TENANT_NOT_FOUND,
+    ISSUER_UNREACHABLE, ISSUER_UNUSABLE, MALFORMED, NO_SERVICE_PRINCIPAL, PARAMETER_MISSING, RESOURCE_NOT_FOUND,
+    RESOURCE_PARAMETER, SCOPE_MISSING, SECRET_INVALID, SIGNATURE_INVALID, TENANT_MALFORMED, TENANT_NOT_FOUND,
 };
 use crate::entra::assertion::{self, Assertion, Claims};
 use crate::entra::form::TokenForm;
-use crate::entra::{federation, scope};
+use crate::entra::{certificate, federation, scope};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -21,6 +21,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 pub(crate) struct Checks<'a, K> {
     pub(crate) config: &'a Config,
     pub(crate) own_issuer: &'a str,
+    /// `https://host:port/`, as in the audience of an assertion signed by a certificate.
+    pub(crate) authority: &'a str,
     pub(crate) keys: &'a K,
     pub(crate) now: OffsetDateTime,
 }
@@ -32,6 +34,15 @@ pub(crate) struct Grant<'a> {
     pub(crate) application: &'a Application,
     /// The token's audience.
     pub(crate) resource: String,
+    pub(crate) proof: Proof,
+}
+
+/// How the client has shown who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Secret,
+    /// Signed by a certificate or by a federated issuer.
+    Assertion,
 }
 
 impl<'a, K: IssuerKeys> Checks<'a, K> {
@@ -42,16 +53,45 @@ impl<'a, K: IssuerKeys> Checks<'a, K> {
         let application = find_application(tenant, form, facts)?;
         let scope = form.scope.as_deref().ok_or(SCOPE_MISSING)?;
         facts.set("scope", scope);
-        self.check_assertion(application, client_assertion(form)?, facts).await?;
+        let proof = self.check_credential(tenant, application, form, facts).await?;
         let resource = scope::resource(scope)?;
         facts.set("resource", resource);
         if !self.config.resources.contains(resource) {
             return Err(RESOURCE_NOT_FOUND);
         }
-        Ok(Grant { tenant, application, resource: resource.to_owned() })
+        Ok(Grant { tenant, application, resource: resource.to_owned(), proof })
     }
 
-    async fn check_assertion(&self, application: &Application, jwt: &str, facts: &mut Facts) -> Result<(), Aadsts> {
+    async fn check_credential(
+        &self,
+        tenant: &Tenant,
+        application: &Application,
+        form: &TokenForm,
+        facts: &mut Facts,
+    ) -> Result<Proof, Aadsts> {
+        let jwt = match credential(form)? {
+            Credential::Secret(secret) => return check_secret(application, secret),
+            Credential::Assertion(jwt) => jwt,
+        };
+        match certificate::OwnAssertion::read(jwt, application) {
+            Some(assertion) => {
+                let claims = assertion.check(jwt, application, &self.audiences(tenant, facts), facts)?;
+                self.check_times(&claims, facts)?;
+            }
+            None => self.check_federated(application, jwt, facts).await?,
+        }
+        Ok(Proof::Assertion)
+    }
+
+    /// That an application's own assertion may be for: the token endpoint by any of its names.
+    fn audiences(&self, tenant: &Tenant, facts: &Facts) -> Vec<String> {
+        let names = [tenant.id.to_string(), facts.get("tenant").to_owned()];
+        let paths = ["oauth2/v2.0/token", "oauth2/token", "v2.0"];
+        let of_name = |name: &String| paths.map(|path| format!("{}{name}/{path}", self.authority));
+        names.iter().flat_map(of_name).collect()
+    }
+
+    async fn check_federated(&self, application: &Application, jwt: &str, facts: &mut Facts) -> Result<(), Aadsts> {
         let Assertion { kid, claims } = Assertion::read(jwt, facts)?;
         federation::check(&application.credentials, self.own_issuer, &claims)?;
         let key = self.keys.key(&claims.iss, &kid).await.map_err(|error| {
@@ -111,16 +151,28 @@ fn find_application<'a>(tenant: &'a Tenant, form: &TokenForm, facts: &mut Facts)
     if form.resource.is_some() {
         return Err(RESOURCE_PARAMETER);
     }
+    if !application.has_service_principal {
+        return Err(NO_SERVICE_PRINCIPAL);
+    }
     Ok(application)
 }
 
-fn client_assertion(form: &TokenForm) -> Result<&str, Aadsts> {
+enum Credential<'a> {
+    Secret(&'a str),
+    Assertion(&'a str),
+}
+
+fn credential(form: &TokenForm) -> Result<Credential<'_>, Aadsts> {
     match (&form.client_assertion, form.client_assertion_type.as_deref()) {
-        (Some(assertion), Some(JWT_BEARER)) => Ok(assertion),
+        (Some(assertion), Some(JWT_BEARER)) => Ok(Credential::Assertion(assertion)),
         (Some(_), _) => Err(MALFORMED),
-        (None, _) if form.client_secret.is_some() => Err(SECRET_INVALID),
-        (None, _) => Err(ASSERTION_MISSING),
+        (None, _) => form.client_secret.as_deref().map(Credential::Secret).ok_or(ASSERTION_MISSING),
     }
+}
+
+fn check_secret(application: &Application, secret: &str) -> Result<Proof, Aadsts> {
+    let known = application.secrets.iter().any(|known| known.0 == secret);
+    if known { Ok(Proof::Secret) } else { Err(SECRET_INVALID) }
 }
 
 fn required<'a>(value: Option<&'a String>, name: &'static str, facts: &mut Facts) -> Result<&'a str, Aadsts> {

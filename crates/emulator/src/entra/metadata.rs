@@ -23,7 +23,7 @@ pub(crate) async fn v1(State(entra): State<Arc<Entra>>, Path(tenant): Path<Strin
 }
 
 pub(crate) async fn keys(State(entra): State<Arc<Entra>>, Path(tenant): Path<String>) -> Response {
-    if entra.config.tenant(&tenant).is_none() {
+    if entra.directory.now().tenant(&tenant).is_none() {
         return StatusCode::NOT_FOUND.into_response();
     }
     match entra.key.jwk_set() {
@@ -36,7 +36,7 @@ pub(crate) async fn keys(State(entra): State<Arc<Entra>>, Path(tenant): Path<Str
 }
 
 fn describe(entra: &Entra, tenant: &str, issuer: impl Fn(&Tenant) -> String) -> Response {
-    match entra.config.tenant(tenant) {
+    match entra.directory.now().tenant(tenant) {
         Some(tenant) => Json(document(&entra.authority, tenant, &issuer(tenant))).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,9 +1,10 @@
 //! Entra's token endpoint: transport, faults and log around the checks of [`exchange`].
 
 pub(crate) mod aadsts;
-mod access_token;
+pub(crate) mod access_token;
 mod answer;
 mod assertion;
+mod certificate;
 pub(crate) mod exchange;
 mod federation;
 mod form;
@@ -22,28 +23,31 @@ use axum::{Extension, Router};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::cloud::{self, arm::Arm};
 use crate::config::Config;
 use crate::connection::ConnectionHandle;
 use crate::counters::Counters;
+use crate::directory::Directory;
 use crate::discovery::Discovery;
 use crate::entra::aadsts::{Aadsts, Facts, NOT_POST};
 use crate::entra::answer::{Granted, Refused, RequestIds};
 use crate::entra::assertion::Assertion;
 use crate::entra::exchange::{Checks, Grant};
 use crate::entra::form::TokenForm;
-use crate::faults::{Fault, Faults};
+use crate::faults::{Api, Fault, Faults};
 use crate::signing_key::{SigningKey, SigningKeyError};
 
 const MAX_BODY: usize = 64 * 1024;
 
 pub(crate) struct Entra {
-    pub(crate) config: Config,
+    pub(crate) directory: Directory,
     /// `https://host:port/`.
     pub(crate) authority: String,
     /// The issuer of credentials that name none.
     pub(crate) own_issuer: String,
     pub(crate) key: SigningKey,
     pub(crate) discovery: Discovery,
+    pub(crate) arm: Arm,
     pub(crate) faults: Faults,
     pub(crate) counters: Arc<Counters>,
 }
@@ -63,6 +67,7 @@ pub(crate) fn router(entra: Arc<Entra>) -> Router {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(metadata::v2))
         .route("/{tenant}/.well-known/openid-configuration", get(metadata::v1))
         .route("/{tenant}/discovery/v2.0/keys", get(metadata::keys))
+        .merge(cloud::router())
         .with_state(entra)
 }
 
@@ -129,7 +134,7 @@ impl Entra {
         let arrived = Instant::now();
         // Whatever has come at the same time has arrived before any of it is worked on.
         tokio::task::yield_now().await;
-        let fault = self.faults.take(form.client_id.as_deref());
+        let fault = self.faults.take(Api::Token, form.client_id.as_deref());
         let outcome = self.outcome(&fault, method, tenant, form, facts).await;
         if let Some(latency) = fault.latency_ms {
             // The emulator's own work is a part of it, so that many answers at once do not take longer than one.
@@ -149,25 +154,28 @@ impl Entra {
         if let Some(outcome) = injected(fault) {
             return Ok(outcome);
         }
-        match self.check(method, tenant, form, facts).await {
+        let config = self.directory.seen_by_token_endpoint(form.client_id.as_deref());
+        match self.check(&config, method, tenant, form, facts).await {
             Ok(grant) => self.issue(&grant, fault).map(Outcome::Token),
             Err(code) => Ok(Outcome::Refused(Refused::of(code))),
         }
     }
 
-    async fn check(
-        &self,
+    async fn check<'a>(
+        &'a self,
+        config: &'a Config,
         method: &Method,
         tenant: &str,
         form: &TokenForm,
         facts: &mut Facts,
-    ) -> Result<Grant<'_>, Aadsts> {
+    ) -> Result<Grant<'a>, Aadsts> {
         if method != Method::POST {
             return Err(NOT_POST);
         }
         let checks = Checks {
-            config: &self.config,
+            config,
             own_issuer: &self.own_issuer,
+            authority: &self.authority,
             keys: &self.discovery,
             now: OffsetDateTime::now_utc(),
         };
@@ -181,6 +189,7 @@ impl Entra {
             grant.tenant,
             grant.application,
             &grant.resource,
+            grant.proof,
             OffsetDateTime::now_utc().unix_timestamp(),
             lifetime,
         )?;

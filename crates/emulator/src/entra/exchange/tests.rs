@@ -75,6 +75,7 @@ async fn run_with(config: &str, issuer: &Issuer, tenant: &str, form: &TokenForm)
     let checks = Checks {
         config: &Config::parse(config).unwrap(),
         own_issuer: ISSUER,
+        authority: "https://localhost:8443/",
         keys: issuer,
         now: OffsetDateTime::from_unix_timestamp(NOW).unwrap(),
     };
