@@ -3,6 +3,7 @@
 //! Nothing here makes pods of templates, so a test does what a controller would.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -121,8 +122,12 @@ impl Shop {
     }
 
     fn azwi(&self, arguments: &[&str], stdin: &str) -> Result<Answer> {
+        self.azwi_of(&self.place.installation.cluster.kubeconfig(), arguments, stdin)
+    }
+
+    fn azwi_of(&self, kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Result<Answer> {
         let mut command = Command::new(binary("azwi")?);
-        command.env("KUBECONFIG", self.place.installation.cluster.kubeconfig()).current_dir(self.directory.path());
+        command.env("KUBECONFIG", kubeconfig).current_dir(self.directory.path());
         run(command.arg("podidentity").args(arguments).args(["--namespace", &self.place.namespace]), stdin)
     }
 
@@ -203,6 +208,54 @@ fn the_commands_of_its_report_are_those_that_kubectl_takes() -> Result<()> {
         let object = shop.get(workload)?;
         assert!(is_migrated(object.pointer(template).context("no template")?), "{workload}");
     }
+    Ok(())
+}
+
+#[test]
+fn its_folder_is_a_component_for_a_kustomization() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.detect()?;
+    let mut resources = Vec::new();
+    for (workload, _) in TEMPLATES {
+        let file = format!("{}.json", workload.replace('/', "-"));
+        fs::write(shop.directory.path().join(&file), shop.get(workload)?.to_string())?;
+        resources.push(file);
+    }
+    let kustomization = json!({ "resources": resources, "components": [format!("plan/{}", shop.place.namespace)] });
+    fs::write(shop.directory.path().join("kustomization.yaml"), kustomization.to_string())?;
+    let built = shop.place.installation.cluster.kubectl(&["kustomize", &shop.directory.path().to_string_lossy()])?;
+    let built: Vec<Value> = serde_saphyr::from_multiple(&built)?;
+    for (workload, template) in TEMPLATES {
+        let is_it = |object: &&Value| {
+            let kind = object["kind"].as_str().unwrap_or_default().to_ascii_lowercase();
+            format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap_or_default()) == workload
+        };
+        let object = built.iter().find(is_it).context("lost")?;
+        assert!(is_migrated(object.pointer(template).context("no template")?), "{workload}: {object}");
+    }
+    assert!(built.iter().any(|object| object["kind"] == "ServiceAccount" && object["metadata"]["name"] == "ledger"));
+    Ok(())
+}
+
+#[test]
+fn who_may_read_one_namespace_alone_is_told_the_same_of_it() -> Result<()> {
+    let shop = Shop::new()?;
+    let namespace = &shop.place.namespace;
+    let account = format!("--serviceaccount={namespace}:app");
+    shop.kubectl(&["create", "rolebinding", "app", "--clusterrole=cluster-admin", &account])?;
+    let kubeconfig = shop.place.installation.cluster.kubeconfig_of(namespace, "app")?;
+    let told = shop.azwi_of(&kubeconfig, &["detect", "--output-dir", "plan"], "")?.good()?;
+    assert_eq!(told, shop.detect()?);
+    Ok(())
+}
+
+#[test]
+fn who_may_not_read_it_is_told_what_is_forbidden() -> Result<()> {
+    let shop = Shop::new()?;
+    let kubeconfig = shop.place.installation.cluster.kubeconfig_of(&shop.place.namespace, "app")?;
+    let told = shop.azwi_of(&kubeconfig, &["detect", "--output-dir", "plan"], "")?.bad()?;
+    assert!(told.contains("Forbidden: pods is forbidden"), "{told}");
+    assert!(!shop.directory.path().join("plan").exists());
     Ok(())
 }
 

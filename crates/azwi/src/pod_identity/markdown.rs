@@ -17,7 +17,8 @@ pub(super) fn render(plan: &Plan) -> String {
     let written =
         [summary, steps, workloads, accounts, identities, rest].into_iter().try_for_each(|part| part(plan, &mut text));
     debug_assert!(written.is_ok(), "a String takes everything");
-    text
+    // Parts end with an empty line, and headings begin with one.
+    text.replace("\n\n\n", "\n\n")
 }
 
 fn summary(plan: &Plan, text: &mut String) -> fmt::Result {
