@@ -289,6 +289,8 @@ fn yes_leaves_alone_what_needs_a_person() -> Result<()> {
     }
     assert_eq!(shop.get("statefulset/ledger")?["spec"]["template"]["spec"]["serviceAccountName"], "ledger");
     assert_eq!(told.matches("--yes --reviewed").count(), 2, "{told}");
+    let next = format!("azwi podidentity migrate --namespace {} --cleanup\n", shop.place.namespace);
+    assert!(told.ends_with(&next), "{told}");
     Ok(())
 }
 

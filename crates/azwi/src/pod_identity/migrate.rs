@@ -47,14 +47,30 @@ pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Erro
     let (plan, _) = arguments.source.of_cluster(&cluster).await?;
     tell(&plan, out)?;
     let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
-    let mut migration = Migration { cluster: &cluster, plan: &plan, dialog: &mut dialog, accounts: BTreeSet::new() };
+    let mut migration = Migration {
+        cluster: &cluster,
+        plan: &plan,
+        dialog: &mut dialog,
+        accounts: BTreeSet::new(),
+        has_changed: false,
+    };
     if !migration.has_credentials()? {
         return Ok(());
     }
     for workload in &plan.workloads {
         migration.step(workload, arguments.yes && !arguments.reviewed).await?;
     }
-    if arguments.cleanup { clean(arguments, &cluster, &mut dialog).await } else { Ok(()) }
+    let has_changed = migration.has_changed;
+    if arguments.cleanup {
+        clean(arguments, &cluster, &mut dialog).await?;
+    } else if has_changed {
+        writeln!(
+            dialog.out,
+            "\nWhen all pods are replaced: azwi podidentity migrate{} --cleanup",
+            arguments.source.scope
+        )?;
+    }
+    Ok(())
 }
 
 struct Migration<'m, 'w, I, O> {
@@ -63,6 +79,8 @@ struct Migration<'m, 'w, I, O> {
     dialog: &'m mut Dialog<'w, I, O>,
     /// Those that are done, by namespace and name.
     accounts: BTreeSet<(&'m str, &'m str)>,
+    /// Of the cluster, at all.
+    has_changed: bool,
 }
 
 impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
@@ -98,6 +116,7 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
         if !self.dialog.ask("Migrate it?")? {
             return Ok(());
         }
+        self.has_changed = true;
         self.change_account(workload).await?;
         self.change_workload(workload).await
     }
