@@ -144,6 +144,21 @@ impl Shop {
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 
+    /// What is told, as it would be in any cluster.
+    fn anywhere(&self, told: &str) -> Result<String> {
+        let identities: Value = serde_json::from_str(&self.planned("federated-credentials.json")?)?;
+        let credentials =
+            identities.as_array().into_iter().flatten().filter_map(|identity| identity["credentials"].as_array());
+        let names = credentials.flatten().filter_map(|credential| credential["name"].as_str());
+        let told = names.fold(told.to_owned(), |told, name| {
+            let readable = name.rsplit_once('-').map_or(name, |(readable, _)| readable);
+            told.replace(name, &format!("{readable}-HASH"))
+        });
+        Ok(told
+            .replace(&self.place.installation.cluster.url(), "https://issuer.example")
+            .replace(self.selector(), "shop"))
+    }
+
     /// What is left of pod identity, and what is said of workload identity: all that `migrate` may change.
     fn everything(&self) -> Result<String> {
         let kinds = "azureidentities,azureidentitybindings,serviceaccounts,pods,\
@@ -291,6 +306,16 @@ fn yes_leaves_alone_what_needs_a_person() -> Result<()> {
     assert_eq!(told.matches("--yes --reviewed").count(), 2, "{told}");
     let next = format!("azwi podidentity migrate --namespace {} --cleanup\n", shop.place.namespace);
     assert!(told.ends_with(&next), "{told}");
+    Ok(())
+}
+
+/// `migrate.txt` is what somebody reads who says yes.
+#[test]
+fn migrate_tells_of_each_step_what_it_is_and_what_is_done() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.detect()?;
+    let told = shop.anywhere(&shop.azwi(&["migrate"], &"y\n".repeat(7))?.good()?)?;
+    assert_eq!(told, include_str!("migrate.txt"), "{told}");
     Ok(())
 }
 

@@ -56,6 +56,7 @@ const STEPS: &str = "
 ## What to do
 
 Pods keep what they have from pod identity until its objects are gone, so each step can be taken by itself and taken back.
+The commands are for this folder.
 
 1. Install the webhook.
 2. Create the federated identity credentials: `federated-credentials.sh`.

@@ -113,7 +113,8 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
             writeln!(self.dialog.out, "Left as it is. When a person has read this: --yes --reviewed")?;
             return Ok(());
         }
-        if !self.dialog.ask("Migrate it?")? {
+        let can_be_applied = manifest::can_be_applied(&workload.id);
+        if !self.dialog.ask(if can_be_applied { "Migrate it?" } else { "Prepare it?" })? {
             return Ok(());
         }
         self.has_changed = true;
