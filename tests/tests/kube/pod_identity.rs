@@ -168,9 +168,18 @@ impl Shop {
 
     /// Does what controllers do when templates have changed, and what somebody does who has read the report.
     fn replace_pods(&self) -> Result<()> {
-        self.kubectl(&["delete", "pod", "web-1-a", "canary-1-a", "debug", "--now"])?;
+        self.scale_to_zero()?;
         self.pod("web-2-a", &self.get("deployment/web")?["spec"]["template"])?;
-        self.kubectl(&["delete", "replicaset", "canary-1"]).map(drop)
+        let mut new = self.get("replicaset/canary-1")?;
+        new["metadata"] = json!({ "ownerReferences": new["metadata"]["ownerReferences"] });
+        let template = &mut new["spec"]["template"]["metadata"];
+        template["labels"]["azure.workload.identity/use"] = "true".into();
+        template["annotations"]["azure.workload.identity/inject-proxy-sidecar"] = "true".into();
+        self.create("apps/v1", "ReplicaSet", "canary-2", &new).map(drop)
+    }
+
+    fn scale_to_zero(&self) -> Result<()> {
+        self.kubectl(&["delete", "pod", "web-1-a", "canary-1-a", "debug", "--now"]).map(drop)
     }
 }
 
@@ -357,6 +366,16 @@ fn nothing_of_pod_identity_is_deleted_that_a_pod_may_need() -> Result<()> {
     let told = shop.migrate(&["--yes", "--reviewed", "--cleanup"])?;
     assert!(told.contains("Nothing to delete"), "{told}");
     shop.get("azureidentity/cart")?;
+    shop.get("azureidentitybinding/cart").map(drop)
+}
+
+#[test]
+fn nothing_is_deleted_that_a_rollout_needs_when_it_has_pods_again() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.migrate(&["--yes"])?;
+    shop.scale_to_zero()?;
+    let told = shop.migrate(&["--yes", "--cleanup"])?;
+    assert!(told.contains("Nothing to delete"), "{told}");
     shop.get("azureidentitybinding/cart").map(drop)
 }
 
