@@ -3,6 +3,7 @@
 //! Nothing here makes pods of templates, so a test does what a controller would.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -121,8 +122,12 @@ impl Shop {
     }
 
     fn azwi(&self, arguments: &[&str], stdin: &str) -> Result<Answer> {
+        self.azwi_of(&self.place.installation.cluster.kubeconfig(), arguments, stdin)
+    }
+
+    fn azwi_of(&self, kubeconfig: &Path, arguments: &[&str], stdin: &str) -> Result<Answer> {
         let mut command = Command::new(binary("azwi")?);
-        command.env("KUBECONFIG", self.place.installation.cluster.kubeconfig()).current_dir(self.directory.path());
+        command.env("KUBECONFIG", kubeconfig).current_dir(self.directory.path());
         run(command.arg("podidentity").args(arguments).args(["--namespace", &self.place.namespace]), stdin)
     }
 
@@ -139,6 +144,21 @@ impl Shop {
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 
+    /// What is told, as it would be in any cluster.
+    fn anywhere(&self, told: &str) -> Result<String> {
+        let identities: Value = serde_json::from_str(&self.planned("federated-credentials.json")?)?;
+        let credentials =
+            identities.as_array().into_iter().flatten().filter_map(|identity| identity["credentials"].as_array());
+        let names = credentials.flatten().filter_map(|credential| credential["name"].as_str());
+        let told = names.fold(told.to_owned(), |told, name| {
+            let readable = name.rsplit_once('-').map_or(name, |(readable, _)| readable);
+            told.replace(name, &format!("{readable}-HASH"))
+        });
+        Ok(told
+            .replace(&self.place.installation.cluster.url(), "https://issuer.example")
+            .replace(self.selector(), "shop"))
+    }
+
     /// What is left of pod identity, and what is said of workload identity: all that `migrate` may change.
     fn everything(&self) -> Result<String> {
         let kinds = "azureidentities,azureidentitybindings,serviceaccounts,pods,\
@@ -148,9 +168,18 @@ impl Shop {
 
     /// Does what controllers do when templates have changed, and what somebody does who has read the report.
     fn replace_pods(&self) -> Result<()> {
-        self.kubectl(&["delete", "pod", "web-1-a", "canary-1-a", "debug", "--now"])?;
+        self.scale_to_zero()?;
         self.pod("web-2-a", &self.get("deployment/web")?["spec"]["template"])?;
-        self.kubectl(&["delete", "replicaset", "canary-1"]).map(drop)
+        let mut new = self.get("replicaset/canary-1")?;
+        new["metadata"] = json!({ "ownerReferences": new["metadata"]["ownerReferences"] });
+        let template = &mut new["spec"]["template"]["metadata"];
+        template["labels"]["azure.workload.identity/use"] = "true".into();
+        template["annotations"]["azure.workload.identity/inject-proxy-sidecar"] = "true".into();
+        self.create("apps/v1", "ReplicaSet", "canary-2", &new).map(drop)
+    }
+
+    fn scale_to_zero(&self) -> Result<()> {
+        self.kubectl(&["delete", "pod", "web-1-a", "canary-1-a", "debug", "--now"]).map(drop)
     }
 }
 
@@ -207,6 +236,54 @@ fn the_commands_of_its_report_are_those_that_kubectl_takes() -> Result<()> {
 }
 
 #[test]
+fn its_folder_is_a_component_for_a_kustomization() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.detect()?;
+    let mut resources = Vec::new();
+    for (workload, _) in TEMPLATES {
+        let file = format!("{}.json", workload.replace('/', "-"));
+        fs::write(shop.directory.path().join(&file), shop.get(workload)?.to_string())?;
+        resources.push(file);
+    }
+    let kustomization = json!({ "resources": resources, "components": [format!("plan/{}", shop.place.namespace)] });
+    fs::write(shop.directory.path().join("kustomization.yaml"), kustomization.to_string())?;
+    let built = shop.place.installation.cluster.kubectl(&["kustomize", &shop.directory.path().to_string_lossy()])?;
+    let built: Vec<Value> = serde_saphyr::from_multiple(&built)?;
+    for (workload, template) in TEMPLATES {
+        let is_it = |object: &&Value| {
+            let kind = object["kind"].as_str().unwrap_or_default().to_ascii_lowercase();
+            format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap_or_default()) == workload
+        };
+        let object = built.iter().find(is_it).context("lost")?;
+        assert!(is_migrated(object.pointer(template).context("no template")?), "{workload}: {object}");
+    }
+    assert!(built.iter().any(|object| object["kind"] == "ServiceAccount" && object["metadata"]["name"] == "ledger"));
+    Ok(())
+}
+
+#[test]
+fn who_may_read_one_namespace_alone_is_told_the_same_of_it() -> Result<()> {
+    let shop = Shop::new()?;
+    let namespace = &shop.place.namespace;
+    let account = format!("--serviceaccount={namespace}:app");
+    shop.kubectl(&["create", "rolebinding", "app", "--clusterrole=cluster-admin", &account])?;
+    let kubeconfig = shop.place.installation.cluster.kubeconfig_of(namespace, "app")?;
+    let told = shop.azwi_of(&kubeconfig, &["detect", "--output-dir", "plan"], "")?.good()?;
+    assert_eq!(told, shop.detect()?);
+    Ok(())
+}
+
+#[test]
+fn who_may_not_read_it_is_told_what_is_forbidden() -> Result<()> {
+    let shop = Shop::new()?;
+    let kubeconfig = shop.place.installation.cluster.kubeconfig_of(&shop.place.namespace, "app")?;
+    let told = shop.azwi_of(&kubeconfig, &["detect", "--output-dir", "plan"], "")?.bad()?;
+    assert!(told.contains("Forbidden: pods is forbidden"), "{told}");
+    assert!(!shop.directory.path().join("plan").exists());
+    Ok(())
+}
+
+#[test]
 fn migrate_changes_nothing_that_nobody_says_yes_to() -> Result<()> {
     let shop = Shop::new()?;
     let before = shop.everything()?;
@@ -236,6 +313,18 @@ fn yes_leaves_alone_what_needs_a_person() -> Result<()> {
     }
     assert_eq!(shop.get("statefulset/ledger")?["spec"]["template"]["spec"]["serviceAccountName"], "ledger");
     assert_eq!(told.matches("--yes --reviewed").count(), 2, "{told}");
+    let next = format!("azwi podidentity migrate --namespace {} --cleanup\n", shop.place.namespace);
+    assert!(told.ends_with(&next), "{told}");
+    Ok(())
+}
+
+/// `migrate.txt` is what somebody reads who says yes.
+#[test]
+fn migrate_tells_of_each_step_what_it_is_and_what_is_done() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.detect()?;
+    let told = shop.anywhere(&shop.azwi(&["migrate"], &"y\n".repeat(7))?.good()?)?;
+    assert_eq!(told, include_str!("migrate.txt"), "{told}");
     Ok(())
 }
 
@@ -277,6 +366,16 @@ fn nothing_of_pod_identity_is_deleted_that_a_pod_may_need() -> Result<()> {
     let told = shop.migrate(&["--yes", "--reviewed", "--cleanup"])?;
     assert!(told.contains("Nothing to delete"), "{told}");
     shop.get("azureidentity/cart")?;
+    shop.get("azureidentitybinding/cart").map(drop)
+}
+
+#[test]
+fn nothing_is_deleted_that_a_rollout_needs_when_it_has_pods_again() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.migrate(&["--yes"])?;
+    shop.scale_to_zero()?;
+    let told = shop.migrate(&["--yes", "--cleanup"])?;
+    assert!(told.contains("Nothing to delete"), "{told}");
     shop.get("azureidentitybinding/cart").map(drop)
 }
 

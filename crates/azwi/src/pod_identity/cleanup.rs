@@ -48,5 +48,10 @@ fn selectors<'a>(objects: &[Object<'a>], plan: &Plan) -> (BTreeSet<&'a str>, BTr
         let old = workload.pods.iter().filter(|pod| pod.label(label::USE) != Some("true"));
         needed.extend(old.filter_map(|pod| pod.label(LABEL)));
     }
+    // One that is migrated keeps templates from before, to go back to.
+    let is_migrated = |template: &Object<'_>| template.label(label::USE) == Some("true");
+    for templates in workload::of_unknown(objects).iter().filter(|templates| !templates.iter().any(is_migrated)) {
+        needed.extend(templates.iter().filter_map(|template| template.label(LABEL)));
+    }
     (done, needed)
 }

@@ -17,7 +17,8 @@ pub(super) fn render(plan: &Plan) -> String {
     let written =
         [summary, steps, workloads, accounts, identities, rest].into_iter().try_for_each(|part| part(plan, &mut text));
     debug_assert!(written.is_ok(), "a String takes everything");
-    text
+    // Parts end with an empty line, and headings begin with one.
+    text.replace("\n\n\n", "\n\n")
 }
 
 fn summary(plan: &Plan, text: &mut String) -> fmt::Result {
@@ -55,6 +56,7 @@ const STEPS: &str = "
 ## What to do
 
 Pods keep what they have from pod identity until its objects are gone, so each step can be taken by itself and taken back.
+The commands are for this folder.
 
 1. Install the webhook.
 2. Create the federated identity credentials: `federated-credentials.sh`.

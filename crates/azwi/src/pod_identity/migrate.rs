@@ -47,14 +47,30 @@ pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Erro
     let (plan, _) = arguments.source.of_cluster(&cluster).await?;
     tell(&plan, out)?;
     let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
-    let mut migration = Migration { cluster: &cluster, plan: &plan, dialog: &mut dialog, accounts: BTreeSet::new() };
+    let mut migration = Migration {
+        cluster: &cluster,
+        plan: &plan,
+        dialog: &mut dialog,
+        accounts: BTreeSet::new(),
+        has_changed: false,
+    };
     if !migration.has_credentials()? {
         return Ok(());
     }
     for workload in &plan.workloads {
         migration.step(workload, arguments.yes && !arguments.reviewed).await?;
     }
-    if arguments.cleanup { clean(arguments, &cluster, &mut dialog).await } else { Ok(()) }
+    let has_changed = migration.has_changed;
+    if arguments.cleanup {
+        clean(arguments, &cluster, &mut dialog).await?;
+    } else if has_changed {
+        writeln!(
+            dialog.out,
+            "\nWhen all pods are replaced: azwi podidentity migrate{} --cleanup",
+            arguments.source.scope
+        )?;
+    }
+    Ok(())
 }
 
 struct Migration<'m, 'w, I, O> {
@@ -63,6 +79,8 @@ struct Migration<'m, 'w, I, O> {
     dialog: &'m mut Dialog<'w, I, O>,
     /// Those that are done, by namespace and name.
     accounts: BTreeSet<(&'m str, &'m str)>,
+    /// Of the cluster, at all.
+    has_changed: bool,
 }
 
 impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
@@ -95,9 +113,11 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
             writeln!(self.dialog.out, "Left as it is. When a person has read this: --yes --reviewed")?;
             return Ok(());
         }
-        if !self.dialog.ask("Migrate it?")? {
+        let can_be_applied = manifest::can_be_applied(&workload.id);
+        if !self.dialog.ask(if can_be_applied { "Migrate it?" } else { "Prepare it?" })? {
             return Ok(());
         }
+        self.has_changed = true;
         self.change_account(workload).await?;
         self.change_workload(workload).await
     }

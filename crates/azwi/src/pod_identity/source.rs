@@ -1,5 +1,6 @@
 //! What a plan is made of, as the command line names it: a cluster or files, what Azure said, and settings.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,16 @@ impl Scope {
     /// The namespace, if it is not all of them.
     pub(super) fn namespace(&self) -> Option<&str> {
         (!self.all_namespaces).then_some(self.namespace.as_str())
+    }
+}
+
+/// As arguments.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace() {
+            Some(namespace) => write!(f, " --namespace {namespace}"),
+            None => f.write_str(" --all-namespaces"),
+        }
     }
 }
 

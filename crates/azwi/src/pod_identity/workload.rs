@@ -56,6 +56,11 @@ impl Kind {
         }
     }
 
+    fn template_of(self, object: Object<'_>) -> Option<Object<'_>> {
+        let pointer: String = self.template().iter().flat_map(|segment| ["/", segment]).collect();
+        object.at(&pointer).map(Object)
+    }
+
     pub(super) fn rollout(self, object: Object<'_>) -> Rollout {
         match self {
             Self::CronJob | Self::Deployment => Rollout::ByItself,
@@ -84,10 +89,7 @@ impl<'a> Workload<'a> {
     pub(super) fn templates(&self) -> Vec<Object<'a>> {
         match self.object {
             None => self.pods.clone(),
-            Some((kind, object)) => {
-                let pointer: String = kind.template().iter().flat_map(|segment| ["/", segment]).collect();
-                object.at(&pointer).map(Object).into_iter().collect()
-            }
+            Some((kind, object)) => kind.template_of(object).into_iter().collect(),
         }
     }
 
@@ -142,6 +144,19 @@ pub(super) fn collect<'a>(objects: &[Object<'a>]) -> Vec<Workload<'a>> {
         }
     }
     workloads.into_values().collect()
+}
+
+/// Templates in the hands of those who are not known, such as a Rollout's replica sets, which may have no pods just now.
+pub(super) fn of_unknown<'a>(objects: &[Object<'a>]) -> Vec<Vec<Object<'a>>> {
+    let known: BTreeMap<_, _> = objects.iter().filter_map(|object| Some((key(*object)?, *object))).collect();
+    let mut templates: BTreeMap<WorkloadId, Vec<Object<'a>>> = BTreeMap::new();
+    for object in known.values().copied() {
+        let (root, kind) = (root(object, &known), Kind::of(object.api_version(), object.kind()));
+        if let Some(template) = kind.filter(|_| root.is_err()).and_then(|kind| kind.template_of(object)) {
+            templates.entry(id(object, root)).or_default().push(template);
+        }
+    }
+    templates.into_values().collect()
 }
 
 type Key<'a> = (&'a str, &'a str, &'a str, &'a str);
