@@ -14,8 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+
+use crate::connections::{Connections, Guest};
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -42,7 +43,7 @@ pub type Page = (StatusCode, &'static str, String);
 /// What may be had of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections at once; a further one waits.
+    /// Connections at once; a further one takes the place of the one that has said nothing for longest.
     pub connections: usize,
     /// From the connection to the end of the request's head.
     pub head: Duration,
@@ -57,11 +58,13 @@ pub async fn serve<P>(listener: TcpListener, bounds: Bounds, page: P)
 where
     P: Fn(&str, &HeaderMap) -> Option<Page> + Send + Sync + 'static,
 {
-    let (page, room) = (Arc::new(page), Arc::new(Semaphore::new(bounds.connections)));
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+    let (page, connections) = (Arc::new(page), Connections::new(bounds.connections));
+    loop {
         match listener.accept().await {
             Ok((stream, _peer)) => {
-                tokio::spawn(connection(stream, bounds, Arc::clone(&page), permit));
+                let guest = connections.admit().await;
+                let seat = guest.seat();
+                seat.taken_by(&tokio::spawn(connection(stream, bounds, Arc::clone(&page), guest)));
                 sleep(bounds.pace).await;
             }
             Err(error) => {
@@ -72,11 +75,14 @@ where
     }
 }
 
-async fn connection<P>(stream: TcpStream, bounds: Bounds, page: Arc<P>, _permit: OwnedSemaphorePermit)
+async fn connection<P>(stream: TcpStream, bounds: Bounds, page: Arc<P>, guest: Guest)
 where
     P: Fn(&str, &HeaderMap) -> Option<Page>,
 {
-    let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(&request, &*page))));
+    let service = service_fn(|request| {
+        guest.was_active();
+        ready(Ok::<_, Infallible>(answer(&request, &*page)))
+    });
     let mut http = http1::Builder::new();
     http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD);
     if !matches!(timeout(bounds.answer, http.serve_connection(TokioIo::new(stream), service)).await, Ok(Ok(()))) {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use azwi_conventions::{TOKEN_EXCHANGE_AUDIENCE, env};
+use azwi_identity::TenantId;
 use azwi_program::flags::{go_style, log_level, seconds};
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
@@ -282,8 +283,7 @@ fn delay(value: &str) -> Result<Duration, String> {
 }
 
 fn tenant(value: &str) -> Result<String, String> {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    if value.bytes().all(is_name) { Ok(value.to_owned()) } else { Err(format!("{value:?} is no GUID or domain name")) }
+    TenantId::parse(value).map(|_| value.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A namespace becomes part of a path and of a DNS name.

@@ -122,6 +122,6 @@ pub fn mutate(pod: &Pod<'_>, account: &ServiceAccount, settings: &Settings) -> R
     }
     volume.project(&request, settings, &mut patch)?;
 
-    warnings.extend(identity::warning(account, outfit.leaves_clients_open(pod)));
+    warnings.extend(identity::warnings(account, outfit.leaves_clients_open(pod)));
     Ok(Mutation { patch: patch.finish(), warnings })
 }

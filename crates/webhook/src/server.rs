@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::readiness::Readiness;
 
 /// Connections at once; a further one takes the place of an idle one, so that whoever hoards them keeps no review out.
-const MAX_CONNECTIONS: usize = 512;
+pub(crate) const MAX_CONNECTIONS: usize = 512;
 /// From the connection to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may go without a request: idle, with half a head, or without reading its answer.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::workload::{Place, account, container, has_mount, names, token, variables};
+use crate::workload::{CLIENT_ID, Place, account, container, has_mount, names, token, variables};
 
 const SIDECAR: &str = "azwi-proxy";
 const INIT: &str = "azwi-proxy-init";
@@ -21,7 +21,7 @@ fn skip_containers_leaves_those_as_they_are() -> Result<()> {
 #[test]
 fn service_account_token_expiration_of_the_pod_counts_before_that_of_its_account() -> Result<()> {
     let place = Place::new()?;
-    let annotations = json!({ "client-id": "x", "service-account-token-expiration": "7200" });
+    let annotations = json!({ "client-id": CLIENT_ID, "service-account-token-expiration": "7200" });
     place.installation.cluster.create(&account(&place.namespace, "slow", &annotations))?;
     for (name, annotations, seconds) in
         [("of-account", json!({}), 7200), ("of-pod", json!({ "service-account-token-expiration": "86400" }), 86_400)]
@@ -39,7 +39,7 @@ fn service_account_token_expiration_of_the_pod_counts_before_that_of_its_account
 fn tenant_id_of_the_account_counts_before_that_of_the_cluster() -> Result<()> {
     let place = Place::new()?;
     let tenant = "99999999-9999-4999-8999-999999999999";
-    let annotations = json!({ "client-id": "x", "tenant-id": tenant });
+    let annotations = json!({ "client-id": CLIENT_ID, "tenant-id": tenant });
     place.installation.cluster.create(&account(&place.namespace, "guest", &annotations))?;
     let mut pod = place.pod(&json!({}));
     pod["spec"]["serviceAccountName"] = "guest".into();
@@ -136,7 +136,7 @@ fn proxy_log_level_counts_before_that_of_the_chart() -> Result<()> {
 fn identity_map_of_the_account_is_the_sidecars() -> Result<()> {
     let place = Place::new()?;
     let map = r#"{"66666666-6666-4666-8666-666666666666":"22222222-2222-4222-8222-222222222222"}"#;
-    let annotations = json!({ "client-id": "x", "identity-map": map });
+    let annotations = json!({ "client-id": CLIENT_ID, "identity-map": map });
     place.installation.cluster.create(&account(&place.namespace, "several", &annotations))?;
     let mut pod = place.pod(&json!({ "inject-proxy-sidecar": "true" }));
     pod["spec"]["serviceAccountName"] = "several".into();

@@ -68,7 +68,7 @@ impl Complaint {
 fn what_the_page_says_of_a_bad_value_is_what_kubectl_says() -> Result<()> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/annotations.md"))?;
     let complaints: Vec<_> = page.lines().filter_map(Complaint::of).collect();
-    assert_eq!(complaints.len(), 10);
+    assert_eq!(complaints.len(), 11);
     let place = Place::of(Arc::new(Installation::new(1, ENDPOINT)?))?;
     for complaint in complaints {
         let start = if complaint.is_warning { "Warning: " } else { REFUSED };

@@ -23,6 +23,8 @@ use crate::names;
 
 /// How many accounts are asked for at once; further ones wait for their turn.
 const MAX_FETCHES: usize = 16;
+/// How many may wait for that, with or without somebody who waits for them: as many as there can be reviews.
+const MAX_WAITING: usize = 512;
 /// Pauses between tries.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
@@ -89,9 +91,14 @@ impl<S: Source> Accounts<S> {
         if !names::is_label(namespace) || !names::is_subdomain(name) {
             return Err(LookupError::NotFound(key));
         }
-        let fetched = timeout_at(deadline, self.fetches.join(namespace, name, &key)).await;
-        let timed_out = |_| Err(LookupError::Unavailable(key, "the API server does not answer in time".to_owned()));
-        match fetched.unwrap_or_else(timed_out) {
+        let unavailable = |why: &str| Err(LookupError::Unavailable(key.clone(), why.to_owned()));
+        let fetched = match self.fetches.join(namespace, name, &key) {
+            None => unavailable("too many service accounts are being asked for"),
+            Some(fetch) => timeout_at(deadline, fetch)
+                .await
+                .unwrap_or_else(|_| unavailable("the API server does not answer in time")),
+        };
+        match fetched {
             Err(LookupError::Unavailable(..)) if is_plain => Ok((Arc::default(), Origin::Memory)),
             fetched => fetched.map(|account| (account, Origin::Cluster)),
         }
@@ -99,15 +106,19 @@ impl<S: Source> Accounts<S> {
 }
 
 impl<S: Source> Fetches<S> {
-    /// The fetch of that account: the one under way, or a new one. It goes on if nobody waits for it any longer.
-    fn join(self: &Arc<Self>, namespace: &str, name: &str, key: &str) -> Fetch {
-        match self.by_key().entry(key.to_owned()) {
-            Entry::Occupied(fetch) => fetch.get().clone(),
+    /// The fetch of that account: the one under way, or a new one if there is room. It goes on if nobody waits for it any
+    /// longer.
+    fn join(self: &Arc<Self>, namespace: &str, name: &str, key: &str) -> Option<Fetch> {
+        let mut by_key = self.by_key();
+        let is_full = by_key.len() >= MAX_WAITING;
+        match by_key.entry(key.to_owned()) {
+            Entry::Occupied(fetch) => Some(fetch.get().clone()),
+            Entry::Vacant(_) if is_full => None,
             Entry::Vacant(place) => {
                 let task = tokio::spawn(Arc::clone(self).run(namespace.to_owned(), name.to_owned(), key.to_owned()));
                 let key = key.to_owned();
                 let lost = move |_| Err(LookupError::Unavailable(key, "given up".to_owned()));
-                place.insert(task.map(|end| end.unwrap_or_else(lost)).boxed().shared()).clone()
+                Some(place.insert(task.map(|end| end.unwrap_or_else(lost)).boxed().shared()).clone())
             }
         }
     }
@@ -269,5 +280,16 @@ mod tests {
         let names: Vec<_> = (0..100).map(|number| format!("cart-{number}")).collect();
         let _ = join_all(names.iter().map(|name| find(&accounts, name))).await;
         assert_eq!(script.asked.lock().unwrap().len(), MAX_FETCHES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_ever_more_accounts_is_turned_away_at_once() {
+        let (accounts, _script) = accounts(&[], []);
+        let names: Vec<_> = (0..MAX_WAITING).map(|number| format!("cart-{number}")).collect();
+        let _ = join_all(names.iter().map(|name| find(&accounts, name))).await;
+        let started = Instant::now();
+        let why = find(&accounts, "one-more").await.unwrap_err();
+        assert!(why.to_string().ends_with("too many service accounts are being asked for"), "{why}");
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

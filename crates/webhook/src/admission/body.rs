@@ -10,8 +10,8 @@ pub(crate) const MAX: usize = 7 * 1024 * 1024;
 /// What is no large body, in bytes: hardly any review is one. These need no room, so that nobody who fills it with large
 /// ones holds them up.
 const SMALL: usize = 64 * KIB;
-/// What all large bodies may take at once, in KiB.
-const ROOM: usize = 4 * MAX / KIB;
+/// What all large bodies may take at once, in KiB: one of the largest, or many that are usual.
+const ROOM: usize = MAX / KIB;
 const KIB: usize = 1024;
 
 /// Why there is no body.
@@ -73,6 +73,7 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::server::MAX_CONNECTIONS;
 
     async fn length(body: impl Body<Data = Bytes> + Unpin) -> Result<usize, BodyError> {
         Bodies::new().with(body, async |whole: &[u8]| whole.len()).await
@@ -126,5 +127,16 @@ mod tests {
     #[tokio::test]
     async fn small_bodies_wait_for_nobody() {
         assert!(!waits_for_room(SMALL).await);
+    }
+
+    /// Else whoever sends bodies on all connections ends the process, and with it the creation of pods.
+    #[test]
+    fn all_bodies_at_once_fit_into_the_memory_that_the_chart_allows() {
+        const PROCESS: usize = 16 * KIB * KIB;
+        let values = include_str!("../../../../charts/workload-identity-webhook/values.yaml");
+        let (_, limits) = values.split_once("resources: {limits: {").unwrap();
+        let (_, memory) = limits.split_once("memory: ").unwrap();
+        let mebibytes: usize = memory.split_once("Mi}").unwrap().0.parse().unwrap();
+        assert!(ROOM * KIB + MAX_CONNECTIONS * SMALL + PROCESS <= mebibytes * KIB * KIB);
     }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 const DEFAULT: Duration = Duration::from_secs(10);
 /// The longest that a configuration may say.
 const MAX: Duration = Duration::from_secs(30);
+/// The shortest: whoever says less is no API server.
+const MIN: Duration = Duration::from_secs(1);
 /// What we take of it: the rest is for the way.
 const SHARE: f64 = 0.9;
 
 /// How long we may take, of the query of the URL: `timeout=10s`, as Go writes durations.
 pub(crate) fn allowed(query: Option<&str>) -> Duration {
     let given = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
-    given.and_then(seconds).unwrap_or(DEFAULT).min(MAX).mul_f64(SHARE)
+    given.and_then(seconds).unwrap_or(DEFAULT).clamp(MIN, MAX).mul_f64(SHARE)
 }
 
 /// Up to thirty seconds Go needs no other units.
@@ -33,7 +35,7 @@ mod tests {
     #[test]
     fn a_tenth_of_the_api_servers_patience_is_for_the_way() {
         assert_eq!(allowed(Some("timeout=20s")), Duration::from_secs(18));
-        assert_eq!(allowed(Some("a=b&timeout=500ms")), Duration::from_millis(450));
+        assert_eq!(allowed(Some("a=b&timeout=1500ms")), Duration::from_millis(1350));
     }
 
     #[test]
@@ -44,7 +46,8 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_longer_than_kubernetes_allows() {
+    fn nobody_waits_longer_or_shorter_than_kubernetes_allows() {
+        assert_eq!(allowed(Some("timeout=1ms")), Duration::from_millis(900));
         assert_eq!(allowed(Some("timeout=3600s")), Duration::from_secs(27));
     }
 }

@@ -16,20 +16,21 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    fn pem(&self) -> &str {
+    /// Instead of a bundle (PEM).
+    fn instead_of(&self, bundle: &str) -> String {
         match self {
-            Self::Only(pem) | Self::AtLeast(pem) => pem,
+            Self::Only(pem) => pem.clone(),
+            Self::AtLeast(pem) if pem::are_in(pem, bundle) => bundle.to_owned(),
+            // Some replica may still serve with one of them. Once nobody does, `Only` is said.
+            Self::AtLeast(pem) => pem::with_all_of(pem, bundle),
         }
     }
+}
 
-    fn is_in(&self, bundle: &Value) -> bool {
-        let decoded = bundle.as_str().and_then(|text| STANDARD.decode(text).ok());
-        let Some(bundle) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else { return false };
-        match self {
-            Self::Only(pem) => bundle == *pem,
-            Self::AtLeast(pem) => pem::are_in(pem, &bundle),
-        }
-    }
+/// Empty if it cannot be read.
+fn decoded(bundle: &Value) -> String {
+    let bytes = bundle.as_str().and_then(|text| STANDARD.decode(text).ok());
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
 /// Lets every webhook of `configuration` trust them; whether that is a change.
@@ -37,9 +38,13 @@ pub(super) fn set(configuration: &mut Value, trust: &Trust) -> bool {
     let webhooks = configuration.get_mut("webhooks").and_then(Value::as_array_mut);
     let configs = webhooks.into_iter().flatten().filter_map(|webhook| webhook.get_mut("clientConfig")?.as_object_mut());
     let mut is_changed = false;
-    for config in configs.filter(|config| !config.get("caBundle").is_some_and(|bundle| trust.is_in(bundle))) {
-        config.insert("caBundle".to_owned(), json!(STANDARD.encode(trust.pem())));
-        is_changed = true;
+    for config in configs {
+        let bundle = config.get("caBundle").map(decoded).unwrap_or_default();
+        let wanted = trust.instead_of(&bundle);
+        if wanted != bundle {
+            config.insert("caBundle".to_owned(), json!(STANDARD.encode(wanted)));
+            is_changed = true;
+        }
     }
     is_changed
 }
@@ -78,6 +83,13 @@ mod tests {
         assert!(!set(&mut configuration, &Trust::AtLeast(B.to_owned())));
         assert!(set(&mut configuration, &only(B)));
         assert_eq!(configuration, json!({ "webhooks": [webhook("a", Some(B))] }));
+    }
+
+    #[test]
+    fn whoever_comes_in_takes_nobody_away() {
+        let mut configuration = json!({ "webhooks": [webhook("a", Some(A))] });
+        assert!(set(&mut configuration, &Trust::AtLeast(B.to_owned())));
+        assert_eq!(configuration, json!({ "webhooks": [webhook("a", Some(&format!("{B}{A}")))] }));
     }
 
     #[test]

@@ -20,6 +20,11 @@ pub(super) fn with_first_of(pem: &str, other: &str) -> String {
     }
 }
 
+/// `pem`, and behind it those certificates of `others` that are not there already.
+pub(super) fn with_all_of(pem: &str, others: &str) -> String {
+    certificates(others).fold(pem.to_owned(), |all, other| with_first_of(&all, other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +44,6 @@ mod tests {
         assert_eq!(both, format!("{A}{B}"));
         assert_eq!(with_first_of(&both, B), both);
         assert_eq!(with_first_of(A, "garbage"), A);
+        assert_eq!(with_all_of(A, &format!("{B}{A}{B}")), both);
     }
 }

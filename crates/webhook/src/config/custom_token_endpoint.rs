@@ -26,10 +26,15 @@ impl<Lookup: Fn(&str) -> Option<String>> Values<Lookup> {
         if audience.eq_ignore_ascii_case(TOKEN_EXCHANGE_AUDIENCE) {
             self.refuse(AUDIENCE, &format!("{audience:?} is for Entra itself, give the token proxy another one"));
         }
+        let annotation = self.flag(SUFFIX, Some(&suffix), annotation_key);
+        let token_proxy = self.env(env::AZURE_KUBERNETES_TOKEN_PROXY, text);
+        if token_proxy.is_none() {
+            self.lacks(env::AZURE_KUBERNETES_TOKEN_PROXY, SUFFIX);
+        }
         Some(TokenEndpoint {
-            annotation: self.flag(SUFFIX, Some(&suffix), annotation_key)?,
+            annotation: annotation?,
             audience,
-            token_proxy: self.env(env::AZURE_KUBERNETES_TOKEN_PROXY, text).unwrap_or_default(),
+            token_proxy: token_proxy.unwrap_or_default(),
             sni_name: self.env(env::AZURE_KUBERNETES_SNI_NAME, text).unwrap_or_default(),
             ca,
         })

@@ -17,7 +17,7 @@ use super::patch::Patch;
 use super::pod::Pod;
 use super::request::boolean;
 use super::variables::Variable;
-use super::{Denial, ServiceAccount, Settings, resources};
+use super::{Denial, ServiceAccount, Settings, identity, resources};
 use crate::variables;
 
 /// What the sidecar accepts as `--log-level`.
@@ -47,6 +47,7 @@ impl<'a> Sidecar<'a> {
         settings: &'a Settings,
     ) -> Result<Self, Denial> {
         refuse_where_impossible(pod)?;
+        identity::check_for_sidecar(account)?;
         let port = port(annotations)?;
         Ok(Self {
             port: port.to_string(),

@@ -188,7 +188,7 @@ pub(crate) fn settings() -> impl Strategy<Value = Settings> {
 
 pub(crate) fn account() -> impl Strategy<Value = ServiceAccount> {
     let value = |values: &'static [&'static str]| option::of(select(values).prop_map(Box::from));
-    (value(&[CLIENT, "", "x"]), value(&["", "contoso.com"]), value(&["", "7200"]), value(&["{}"])).prop_map(
+    (value(&[CLIENT, ""]), value(&["", "contoso.com"]), value(&["", "7200"]), value(&["{}"])).prop_map(
         |(client_id, tenant_id, token_expiration, identity_map)| ServiceAccount {
             client_id,
             tenant_id,
