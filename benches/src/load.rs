@@ -3,13 +3,16 @@
 //! One thread on one core, raw sockets, no parsing beyond the first answer's length: it must cost less than the least
 //! that a server can cost, or it would measure itself.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+mod wire;
+
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
+use self::wire::Wire;
+pub(crate) use self::wire::{Address, Tls};
 use crate::statistics::percentile;
 
 /// Longer than any answer may take; only a hang meets it.
@@ -37,7 +40,7 @@ impl Run {
 
 /// Connections to one server. All answers must have the same length.
 pub(crate) struct Load<'a> {
-    port: u16,
+    address: Address<'a>,
     /// Sent in turn, over and over.
     requests: &'a [Vec<u8>],
     next: usize,
@@ -49,10 +52,18 @@ pub(crate) struct Load<'a> {
 
 impl<'a> Load<'a> {
     /// Nobody yet.
-    pub(crate) fn new(port: u16, requests: &'a [Vec<u8>]) -> anyhow::Result<Self> {
+    pub(crate) fn new(address: impl Into<Address<'a>>, requests: &'a [Vec<u8>]) -> anyhow::Result<Self> {
         ensure!(!requests.is_empty(), "no request to send");
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        Ok(Self { port, requests, next: 0, clients: Vec::new(), epoll, length: None, buffer: vec![0; BUFFER] })
+        Ok(Self {
+            address: address.into(),
+            requests,
+            next: 0,
+            clients: Vec::new(),
+            epoll,
+            length: None,
+            buffer: vec![0; BUFFER],
+        })
     }
 
     /// One request on each of so many new connections, all at once. Connecting counts.
@@ -61,8 +72,8 @@ impl<'a> Load<'a> {
         let first = self.clients.len();
         for index in first..first + connections {
             let now = Instant::now();
-            let client = Client::open(self.port)?;
-            self.epoll.add(&client.stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+            let client = Client::open(self.address)?;
+            self.epoll.add(client.wire.socket(), EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
             self.clients.push(client);
             self.send(index, now)?;
         }
@@ -115,20 +126,20 @@ impl<'a> Load<'a> {
         let client = self.clients.get_mut(index).context("no such connection")?;
         client.sent = now;
         client.received = 0;
-        Ok(client.stream.write_all(request)?)
+        Ok(client.wire.write_all(request)?)
     }
 
     /// How long the answer took, once it is whole.
     fn receive(&mut self, index: usize) -> anyhow::Result<Option<Duration>> {
         let client = self.clients.get_mut(index).context("no such connection")?;
-        let read = match client.stream.read(&mut self.buffer) {
+        let read = match client.wire.read(&mut self.buffer) {
             Ok(0) => bail!("the server ended a connection"),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             read => read?,
         };
         let bytes = self.buffer.get(..read).unwrap_or_default();
         if client.received == 0 {
-            ensure!(bytes.starts_with(GOOD), "not a token: {}", String::from_utf8_lossy(bytes));
+            ensure!(bytes.starts_with(GOOD), "not what was asked for: {}", String::from_utf8_lossy(bytes));
         }
         client.received += read;
         let length = match self.length {
@@ -142,17 +153,16 @@ impl<'a> Load<'a> {
 
 /// A connection, and the request that is under way on it.
 struct Client {
-    stream: TcpStream,
+    wire: Wire,
     sent: Instant,
     received: usize,
 }
 
 impl Client {
-    fn open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self { stream, sent: Instant::now(), received: 0 })
+    fn open(address: Address<'_>) -> anyhow::Result<Self> {
+        let wire = address.connect()?;
+        wire.socket().set_nonblocking(true)?;
+        Ok(Self { wire, sent: Instant::now(), received: 0 })
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn measure(stage: &Stage) -> anyhow::Result<Vec<Row>> {
 
 /// Has the program read from the disk again, as on a node: the kernel maps a file in pieces as large as it was written in,
 /// and a linker writes it in one.
-fn forget(program: &Path) -> anyhow::Result<()> {
+pub(crate) fn forget(program: &Path) -> anyhow::Result<()> {
     let file = File::open(program)?;
     file.sync_all()?;
     Ok(posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)

@@ -1,5 +1,5 @@
 //! What may come from outside, thrown at the parts that read it: an app's requests, Entra's answers, tokens, the
-//! operator's map.
+//! operator's map, an API server's reviews.
 //!
 //! Each module is a target: its `check` takes any bytes, and panics if what they are taken for breaks a promise. The
 //! programs in `fuzz_targets` give them to libFuzzer; the tests here run the corpus and mutations of it on any toolchain.
@@ -10,6 +10,7 @@ pub mod jwt;
 pub mod query;
 pub mod refusal;
 pub mod request;
+pub mod review;
 pub mod token;
 
 mod answer;

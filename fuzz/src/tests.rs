@@ -107,3 +107,8 @@ fn no_jwt_breaks_a_promise() {
 fn no_identity_map_breaks_a_promise() {
     run("identity_map", crate::identity_map::check);
 }
+
+#[test]
+fn no_review_breaks_a_promise() {
+    run("review", crate::review::check);
+}

@@ -2,6 +2,7 @@
 //!
 //! Nothing here links a product crate: what it shows is what a user would see.
 
+pub mod api_server;
 pub mod binaries;
 pub mod chart;
 pub mod clients;
@@ -12,6 +13,7 @@ pub mod jwt;
 pub mod kernel;
 pub mod landlock;
 pub mod log;
+pub mod lone_webhook;
 pub mod metrics;
 pub mod namespace;
 pub mod packet_filter;

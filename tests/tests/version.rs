@@ -24,7 +24,7 @@ fn every_program_names_its_version_and_its_commit() -> Result<()> {
         commit == "unknown" || commit.len() == 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
         "{commit}"
     );
-    for program in ["azwi-proxy-init", "azwi-webhook", "azwi-emulator"] {
+    for program in ["azwi", "azwi-proxy-init", "azwi-webhook", "azwi-emulator"] {
         assert!(!self::commit(program)?.is_empty());
     }
     Ok(())

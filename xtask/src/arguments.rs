@@ -20,8 +20,9 @@ cargo xtask test [GROUP…]     run every test but release, or these groups:
 cargo xtask e2e kube          the webhook and its chart with a real API server and etcd, which it builds (minutes, once)
                               unless KUBEBUILDER_ASSETS names a directory that has them
 cargo xtask chart             make anew what is made of the chart: deploy/ and the table of its values
-cargo xtask bench [OPTION…]   build the sidecar as it ships, measure it and hold it to its limits; the machine should
-                              be quiet
+cargo xtask bench [webhook] [OPTION…]
+                              build the sidecar, or the webhook, as it ships, measure it and hold it to its limits; the
+                              machine should be quiet
                                 --quick            less than a minute, for use while working
                                 --output=FORM      text, markdown or json
 cargo xtask images [OPTION]   build the images as they ship, twice, and check what is in them; takes minutes
@@ -38,9 +39,16 @@ pub(crate) enum Task {
     Demo { keep: bool },
     Test(Vec<Group>),
     Chart,
-    Bench { quick: bool, form: &'static str },
+    Bench { subject: Subject, quick: bool, form: &'static str },
     Images(Architectures),
     EndToEnd(Group),
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Sidecar,
+    Webhook,
 }
 
 /// Whom images are built for.
@@ -91,7 +99,8 @@ impl Task {
                 Ok(Self::Test(groups.concat()))
             }
             ["chart"] => Ok(Self::Chart),
-            ["bench", options @ ..] => bench(options),
+            ["bench", "webhook", options @ ..] => bench(Subject::Webhook, options),
+            ["bench", options @ ..] => bench(Subject::Sidecar, options),
             ["images"] => Ok(Self::Images(Architectures::All)),
             ["images", "--arch", name] => Architectures::named(name).map(Self::Images),
             ["images", option] if option.starts_with("--arch=") => {
@@ -107,7 +116,7 @@ impl Task {
     }
 }
 
-fn bench(words: &[&str]) -> Result<Task, String> {
+fn bench(subject: Subject, words: &[&str]) -> Result<Task, String> {
     let (mut quick, mut form) = (false, "text");
     for option in words.join(" ").replace("--output ", "--output=").split_whitespace() {
         let known = option.strip_prefix("--output=").and_then(|name| FORMS.into_iter().find(|form| *form == name));
@@ -117,7 +126,7 @@ fn bench(words: &[&str]) -> Result<Task, String> {
             _ => return Err(format!("bench does not know {option:?}")),
         }
     }
-    Ok(Task::Bench { quick, form })
+    Ok(Task::Bench { subject, quick, form })
 }
 
 #[cfg(test)]
@@ -140,9 +149,16 @@ mod tests {
 
     #[test]
     fn bench_takes_the_form_as_one_word_or_as_two() {
-        let expected = Ok(Task::Bench { quick: true, form: "json" });
+        let expected = Ok(Task::Bench { subject: Subject::Sidecar, quick: true, form: "json" });
         assert_eq!(parse("bench --quick --output=json"), expected);
         assert_eq!(parse("bench --quick --output json"), expected);
+    }
+
+    #[test]
+    fn the_sidecar_is_measured_unless_the_webhook_is_named() {
+        assert!(matches!(parse("bench"), Ok(Task::Bench { subject: Subject::Sidecar, .. })));
+        let expected = Task::Bench { subject: Subject::Webhook, quick: true, form: "text" };
+        assert_eq!(parse("bench webhook --quick"), Ok(expected));
     }
 
     #[test]

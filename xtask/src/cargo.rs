@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use crate::needs;
 
 /// What cargo is asked for to have the programs that the stage plays with, and the stage's own.
-const BUILD_PROGRAMS: [&str; 15] = [
+const BUILD_PROGRAMS: [&str; 17] = [
     "build",
     "-p",
     "azwi-proxy",
@@ -18,6 +18,8 @@ const BUILD_PROGRAMS: [&str; 15] = [
     "azwi-emulator",
     "-p",
     "azwi-webhook",
+    "-p",
+    "azwi",
     "-p",
     "unmodified-app",
     "-p",

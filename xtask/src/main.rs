@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Ok(Task::Demo { keep }) => demo::run(keep),
         Ok(Task::Test(groups)) => test::run(&groups, in_ci()),
         Ok(Task::Chart) => kube::chart(),
-        Ok(Task::Bench { quick, form }) => bench::run(quick, form),
+        Ok(Task::Bench { subject, quick, form }) => bench::run(subject, quick, form),
         // Whoever asks for these by name wants them to run, not to be told why they did not.
         Ok(Task::EndToEnd(group)) => test::run(&[group], true),
         Ok(Task::Images(architectures)) => images::run(architectures),

@@ -44,7 +44,7 @@ fn build_for(group: Group) -> Result<(), String> {
         // The others play beside it as they are.
         Group::Release => build_programs().and_then(|()| build_released(&["azwi-proxy"])),
         Group::Pods => build_programs().and_then(|()| images::build(Architectures::of_this_machine()).map(drop)),
-        Group::Kube => cargo(&["build", "-p", "azwi-webhook", "-p", "azwi-proxy", "-p", "azwi-emulator"]),
+        Group::Kube => cargo(&["build", "-p", "azwi-webhook", "-p", "azwi-proxy", "-p", "azwi-emulator", "-p", "azwi"]),
         _ => build_programs(),
     }
 }

@@ -9,7 +9,6 @@ mod cache;
 mod clock;
 mod concerns;
 mod config;
-mod connections;
 mod failure;
 mod first_uses;
 mod identities;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use azwi_imds::{Failure, FailureStatus, RetryAfter};
+use azwi_program::connections::InTheWorks;
 use bytes::Bytes;
 use http::header::{
     CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -24,7 +25,6 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::connections::InTheWorks;
 use crate::pace::Pace;
 
 /// Requests on their way at once. Bounds what a flood can open, and a loop if the redirect sends us back to ourselves.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use azwi_program::connections::{Connections, Guest, InTheWorks};
 use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +23,6 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use crate::connections::{Connections, Guest, InTheWorks};
 use crate::service::{Answer, Answering, App, draining};
 
 /// Connections at once; a further one takes the place of an idle one.

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a pod of our own that does not do ends the measurement")]
 
-use azwi_webhook::mutate::{Denial, Mutation, ServiceAccount, Settings, mutate};
+use azwi_webhook::mutate::{Denial, Mutation, Pod, ServiceAccount, Settings, mutate};
 use divan::{Bencher, black_box};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -42,25 +42,25 @@ const SIDECAR: &str = r#""azure.workload.identity/inject-proxy-sidecar":"true""#
 #[divan::bench(args = [PLAIN, SIDECAR])]
 fn change(bencher: Bencher<'_, '_>, annotations: &str) {
     let (pod, account, settings) = (pod(annotations), account(), settings());
-    bencher.bench_local(|| -> Result<Mutation, Denial> { mutate(black_box(&pod), &account, &settings) });
+    bencher.bench_local(|| -> Result<Mutation, Denial> { mutate(&Pod::read(black_box(&pod))?, &account, &settings) });
 }
 
 /// A pod that is reviewed again.
 #[divan::bench(args = [PLAIN, SIDECAR])]
 fn leave(bencher: Bencher<'_, '_>, annotations: &str) {
     let (pod, account, settings) = (pod(annotations), account(), settings());
-    let patch = mutate(&pod, &account, &settings).unwrap().patch.unwrap();
+    let patch = mutate(&Pod::read(&pod).unwrap(), &account, &settings).unwrap().patch.unwrap();
     let mut mutated: Value = serde_json::from_str(pod.get()).unwrap();
     json_patch::patch(&mut mutated, &serde_json::from_str::<json_patch::Patch>(&patch).unwrap()).unwrap();
     let mutated = RawValue::from_string(mutated.to_string()).unwrap();
-    assert_eq!(mutate(&mutated, &account, &settings).unwrap().patch, None);
-    bencher.bench_local(|| mutate(black_box(&mutated), &account, &settings));
+    assert_eq!(mutate(&Pod::read(&mutated).unwrap(), &account, &settings).unwrap().patch, None);
+    bencher.bench_local(|| mutate(&Pod::read(black_box(&mutated))?, &account, &settings));
 }
 
 #[divan::bench]
-fn service_account_name(bencher: Bencher<'_, '_>) {
+fn read(bencher: Bencher<'_, '_>) {
     let pod = pod(PLAIN);
-    bencher.bench_local(|| azwi_webhook::mutate::service_account_name(black_box(&pod)).map(|name| name.len()));
+    bencher.bench_local(|| Pod::read(black_box(&pod)).map(|pod| pod.service_account_name().len()));
 }
 
 #[divan::bench]

@@ -21,6 +21,8 @@ mod server;
 mod tls;
 mod variables;
 
+pub use admission::review;
+
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -4,10 +4,6 @@
 //! smallest patch, so that fields this build does not know survive byte for byte, and a pod that has everything gets
 //! none. Names, defaults and order are those of azure-workload-identity's webhook; `docs/annotations.md` has what differs.
 
-use std::borrow::Cow;
-
-use serde_json::value::RawValue;
-
 mod annotations;
 mod container;
 mod denial;
@@ -22,10 +18,10 @@ mod variables;
 mod volume;
 
 pub use denial::Denial;
+pub use pod::Pod;
 
 use container::Outfit;
 use patch::Patch;
-use pod::Pod;
 use request::Request;
 use variables::Variables;
 use volume::Volume;
@@ -107,34 +103,25 @@ pub struct Mutation {
     pub warnings: Vec<String>,
 }
 
-/// The service account that a pod runs as, `default` if it names none.
-///
-/// # Errors
-/// `pod` is no pod.
-pub fn service_account_name(pod: &RawValue) -> Result<Cow<'_, str>, Denial> {
-    pod::service_account_name(pod)
-}
-
 /// Gives a pod what it needs for workload identity, and the sidecar if it asks for it.
 ///
 /// # Errors
-/// An annotation that takes effect has a value it cannot have, the pod cannot have a sidecar, `pod` is no pod, or the
-/// settings lack an image that it needs or have a label selector that is none. A pod that may not work is not refused: a warning says so.
-pub fn mutate(pod: &RawValue, account: &ServiceAccount, settings: &Settings) -> Result<Mutation, Denial> {
-    let pod = Pod::read(pod)?;
+/// An annotation that takes effect has a value it cannot have, the pod cannot have a sidecar, or the settings lack an
+/// image that it needs or have a label selector that is none. A pod that may not work is not refused: a warning says so.
+pub fn mutate(pod: &Pod<'_>, account: &ServiceAccount, settings: &Settings) -> Result<Mutation, Denial> {
     let mut warnings = Vec::new();
-    let request = Request::read(&pod, account, settings, &mut warnings)?;
+    let request = Request::read(pod, account, settings, &mut warnings)?;
     let variables = Variables::new(account, settings, request.token_endpoint);
-    let volume = Volume::of(&pod);
+    let volume = Volume::of(pod);
     let outfit = Outfit { request: &request, variables: &variables, volume: volume.name() };
 
     let mut patch = Patch::default();
-    outfit.give_to_all(&pod, &mut patch)?;
+    outfit.give_to_all(pod, &mut patch)?;
     if let Some(sidecar) = &request.sidecar {
-        sidecar::inject(sidecar, &pod, settings, &outfit, &mut patch)?;
+        sidecar::inject(sidecar, pod, settings, &outfit, &mut patch)?;
     }
     volume.project(&request, settings, &mut patch)?;
 
-    warnings.extend(identity::warning(account, outfit.leaves_clients_open(&pod)));
+    warnings.extend(identity::warning(account, outfit.leaves_clients_open(pod)));
     Ok(Mutation { patch: patch.finish(), warnings })
 }

@@ -13,25 +13,26 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use azwi_program::connections::{Connections, Guest};
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::readiness::Readiness;
 
-/// Connections at once; a further one waits.
+/// Connections at once; a further one takes the place of an idle one, so that whoever hoards them keeps no review out.
 const MAX_CONNECTIONS: usize = 512;
 /// From the connection to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// To a request's head, be it the first or a further one.
+/// How long a connection may go without a request: idle, with half a head, or without reading its answer.
 const IDLE: Duration = Duration::from_mins(2);
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -65,14 +66,18 @@ impl Server {
             self.readiness.leave();
             sleep(self.delay).await;
         });
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let connections = Connections::new(MAX_CONNECTIONS);
+        tokio::spawn(Arc::clone(&connections).clear_out(IDLE, IDLE));
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener, &room) => accepted,
+                accepted = accept(&listener, &connections) => accepted,
                 () = &mut end => break,
             };
             match accepted {
-                Ok((stream, permit)) => self.spawn(stream, permit, respond.clone(), graceful.watcher()),
+                Ok((stream, guest)) => {
+                    let seat = guest.seat();
+                    seat.taken_by(&self.spawn(stream, guest, respond.clone(), graceful.watcher()));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(PAUSE).await;
@@ -86,28 +91,31 @@ impl Server {
         }
     }
 
-    fn spawn<R, F, B>(&self, stream: TcpStream, permit: OwnedSemaphorePermit, respond: R, watcher: Watcher)
+    fn spawn<R, F, B>(&self, stream: TcpStream, guest: Guest, respond: R, watcher: Watcher) -> JoinHandle<()>
     where
         R: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
     {
         let (tls, readiness) = (self.tls.clone(), Arc::clone(&self.readiness));
-        tokio::spawn(async move {
-            connection(stream, tls, &readiness, respond, watcher).await;
-            drop(permit);
-        });
+        tokio::spawn(async move { connection(stream, tls, &readiness, respond, &guest, watcher).await })
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+/// The next connection, and room for it.
+async fn accept(listener: &TcpListener, connections: &Arc<Connections>) -> io::Result<(TcpStream, Guest)> {
     let (stream, _peer) = listener.accept().await?;
-    Ok((stream, permit))
+    Ok((stream, connections.admit().await))
 }
 
-async fn connection<R, F, B>(stream: TcpStream, tls: TlsAcceptor, readiness: &Readiness, respond: R, watcher: Watcher)
-where
+async fn connection<R, F, B>(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    readiness: &Readiness,
+    respond: R,
+    guest: &Guest,
+    watcher: Watcher,
+) where
     R: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Response<B>, Infallible>>,
     B: Body<Error: std::error::Error + Send + Sync> + 'static,
@@ -120,6 +128,7 @@ where
         Err(_) => return tracing::debug!("a TLS handshake took too long"),
     };
     let service = service_fn(async |request| {
+        let _in_the_works = guest.request();
         let mut response = respond(request).await?;
         if readiness.is_leaving() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -127,7 +136,8 @@ where
         Ok::<_, Infallible>(response)
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEAD);
+    // Time is kept by `Connections`: a timer of hyper's would be set anew for every request.
+    http.max_buf_size(MAX_HEAD);
     if let Err(error) = watcher.watch(http.serve_connection(stream, service)).await {
         tracing::debug!(%error, "a connection ended early");
     }

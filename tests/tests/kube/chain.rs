@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::workload::{CLIENT_ID, Place, container, token, variables};
 
-/// An Entra ID where the identity trusts `app` of the place, as this cluster spells it.
-fn entra(place: &Place, subject: &str) -> Result<Emulator<'static>> {
+/// An Entra ID where the identity trusts `subject`, as this cluster spells its issuer.
+pub(crate) fn entra(place: &Place, subject: &str) -> Result<Emulator<'static>> {
     let cluster = &place.installation.cluster;
     let ca = cluster.ca_file();
     let config = json!({
@@ -32,14 +32,16 @@ fn entra(place: &Place, subject: &str) -> Result<Emulator<'static>> {
 }
 
 /// What a kubelet does for the volume: asks for the token, bound to the pod, and writes it.
-fn project(place: &Place, pod: &Value, directory: &TempDir) -> Result<String> {
+pub(crate) fn project(place: &Place, pod: &Value, directory: &TempDir) -> Result<String> {
     let wanted = token(pod);
     let audience = wanted["audience"].as_str().context("no audience")?;
     let duration = format!("{}s", wanted["expirationSeconds"]);
     let uid = pod["metadata"]["uid"].as_str().context("no uid")?;
-    let bound = ["--bound-object-kind=Pod", "--bound-object-name=web", "--bound-object-uid", uid];
+    let name = pod["metadata"]["name"].as_str().context("no name")?;
+    let account = pod["spec"]["serviceAccountName"].as_str().context("no service account")?;
+    let bound = ["--bound-object-kind=Pod", "--bound-object-name", name, "--bound-object-uid", uid];
     let arguments =
-        ["create", "token", "app", "--namespace", &place.namespace, "--audience", audience, "--duration", &duration];
+        ["create", "token", account, "--namespace", &place.namespace, "--audience", audience, "--duration", &duration];
     let token = place.installation.cluster.kubectl(&[&arguments[..], &bound].concat())?;
     let file = directory.path().join("azure-identity-token");
     fs::write(&file, token.trim())?;
@@ -47,7 +49,7 @@ fn project(place: &Place, pod: &Value, directory: &TempDir) -> Result<String> {
 }
 
 /// The sidecar as the pod has it, but where its token and Entra are.
-fn sidecar(pod: &Value, token_file: &str, entra: &Emulator<'_>) -> Result<Proxy> {
+pub(crate) fn sidecar(pod: &Value, token_file: &str, entra: &Emulator<'_>) -> Result<Proxy> {
     let elsewhere = [("AZURE_FEDERATED_TOKEN_FILE", token_file), ("AZURE_AUTHORITY_HOST", entra.authority())];
     let given = variables(container(pod, "azwi-proxy"));
     for (name, _) in elsewhere {

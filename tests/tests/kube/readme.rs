@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::workload::{CLIENT_ID, Place, names};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -26,7 +26,7 @@ fn block(language: &str) -> Result<String> {
 }
 
 /// A shell that finds the programs of the tests first.
-fn shell(script: &str) -> Result<Command> {
+pub(crate) fn shell(script: &str) -> Result<Command> {
     let directories = ["helm", "kubectl"].map(|name| Ok(program(name)?.parent().context("no directory")?.to_owned()));
     let directories = directories.into_iter().collect::<Result<Vec<_>>>()?;
     let mut shell = Command::new("sh");

@@ -51,6 +51,14 @@ pub(super) fn key(namespace: &str, name: &str) -> String {
 }
 
 impl Store {
+    /// That has seen one account.
+    #[cfg(test)]
+    pub(crate) fn knowing(namespace: &str, name: &str, account: ServiceAccount) -> Self {
+        let store = Self::default();
+        store.tables().current.annotated.insert(key(namespace, name).into_boxed_str(), Arc::new(account));
+        store
+    }
+
     /// What is known of the account of that [`key`].
     pub(super) fn get(&self, key: &str) -> Known {
         let tables = self.tables();

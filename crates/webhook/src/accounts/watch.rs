@@ -12,7 +12,7 @@ use crate::failure::chain;
 use crate::readiness::{Condition, Readiness};
 
 /// Accounts a page: what is decoded at once, and so the most memory that a list takes.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// Feeds `store` for as long as it is polled.
 pub(crate) async fn follow(client: Client, store: &Store, readiness: &Readiness) {

@@ -1,17 +1,21 @@
 //! `AdmissionReview` of `admission.k8s.io/v1` and `v1beta1`: what is asked, borrowed from the body, and the answer.
 //!
-//! Knows the envelope only; the pod in it stays raw.
+//! A review is read once, with the pod in it, since reading is most of the work. What cannot be read so is read again piece
+//! by piece, to find out what is to be said of it.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::mutate::{Denial, Pod};
+
 /// Both versions have the same fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Version {
+pub enum Version {
     /// The current one.
     #[serde(rename = "admission.k8s.io/v1")]
     V1,
@@ -22,56 +26,66 @@ pub(crate) enum Version {
 
 /// What the API server wants to know.
 #[derive(Debug)]
-pub(crate) struct Review<'a> {
+pub struct Review<'a> {
     /// To whom the answer is.
     pub envelope: Envelope<'a>,
     /// Where the pod will be.
     pub namespace: Cow<'a, str>,
-    /// The pod as it stands.
-    pub pod: &'a RawValue,
+    /// The pod, or what is wrong with it.
+    pub pod: Result<Pod<'a>, Denial>,
 }
 
 /// What an answer repeats of its review.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Envelope<'a> {
+pub struct Envelope<'a> {
     version: Version,
     uid: Cow<'a, str>,
 }
 
 /// What we say.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The pod may be, changed by this patch (RFC 6902) if there is one.
-    Allowed { patch: Option<String>, warnings: Vec<String> },
+    Allowed {
+        /// The operations.
+        patch: Option<String>,
+        /// What whoever creates it should know.
+        warnings: Vec<String>,
+    },
     /// It may not.
-    Denied { code: u16, message: String },
+    Denied {
+        /// A status of HTTP.
+        code: u16,
+        /// Why.
+        message: String,
+    },
 }
 
 impl Verdict {
     /// A denial that is the fault of whoever asks.
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+    pub fn bad_request(message: impl Into<String>) -> Self {
         Self::Denied { code: 400, message: message.into() }
     }
 }
 
+/// With an object of some kind.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawReview<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
+struct Raw<'a, O> {
     api_version: Version,
-    #[serde(borrow)]
-    request: Request<'a>,
+    request: Request<'a, O>,
 }
 
 #[derive(Deserialize)]
-struct Request<'a> {
+#[serde(bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
+struct Request<'a, O> {
     #[serde(borrow)]
     uid: Cow<'a, str>,
     #[serde(borrow)]
     kind: Kind<'a>,
     #[serde(borrow, default)]
     namespace: Cow<'a, str>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
+    object: Option<O>,
 }
 
 #[derive(Deserialize)]
@@ -87,33 +101,77 @@ impl<'a> Review<'a> {
     ///
     /// # Errors
     /// The whole answer, if it is no review of a pod.
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Vec<u8>> {
-        let RawReview { api_version, request } = serde_json::from_slice(body).map_err(|error| {
-            Envelope::unknown().answer(&Verdict::bad_request(format!("this is no AdmissionReview: {error}")))
-        })?;
+    pub fn parse(body: &'a [u8]) -> Result<Self, String> {
+        // All of it at once: to look at each of its strings by itself takes longer.
+        let text = str::from_utf8(body).map_err(|error| not_a_review(&error))?;
+        match serde_json::from_str(text) {
+            Ok(Raw { api_version, request: Request { uid, kind, namespace, object: Some(pod) } }) if kind.is_pod() => {
+                Ok(Self { envelope: Envelope { version: api_version, uid }, namespace, pod: Ok(pod) })
+            }
+            _ => Self::parse_piece_by_piece(text),
+        }
+    }
+
+    fn parse_piece_by_piece(text: &'a str) -> Result<Self, String> {
+        let Raw { api_version, request } =
+            serde_json::from_str::<Raw<'a, &'a RawValue>>(text).map_err(|error| not_a_review(&error))?;
         let envelope = Envelope { version: api_version, uid: request.uid };
-        let (group, kind) = (&*request.kind.group, &*request.kind.kind);
         match request.object {
-            Some(pod) if (group, kind) == ("", "Pod") => Ok(Self { envelope, namespace: request.namespace, pod }),
-            Some(_) => Err(envelope.answer(&Verdict::bad_request(format!("expected a Pod, not {kind:?}")))),
+            Some(pod) if request.kind.is_pod() => {
+                Ok(Self { envelope, namespace: request.namespace, pod: Pod::read(pod) })
+            }
+            Some(_) => {
+                let kind = request.kind.kind;
+                Err(envelope.answer(&Verdict::bad_request(format!("expected a Pod, not {kind:?}"))))
+            }
             None => Err(envelope.answer(&Verdict::bad_request("there is no object to review"))),
         }
     }
 }
 
+fn not_a_review(error: &dyn Display) -> String {
+    Envelope::unknown().answer(&Verdict::bad_request(format!("this is no AdmissionReview: {error}")))
+}
+
+impl Kind<'_> {
+    fn is_pod(&self) -> bool {
+        (&*self.group, &*self.kind) == ("", "Pod")
+    }
+}
+
 impl Envelope<'_> {
     /// Of a body that does not say.
-    pub(crate) fn unknown() -> Self {
+    pub fn unknown() -> Self {
         Self { version: Version::V1, uid: Cow::Borrowed("") }
     }
 
     /// The body of the answer.
-    pub(crate) fn answer(&self, verdict: &Verdict) -> Vec<u8> {
+    pub fn answer(&self, verdict: &Verdict) -> String {
         let response = Response { uid: &self.uid, ..Response::from(verdict) };
         let answer = Answer { api_version: self.version, kind: "AdmissionReview", response };
-        serde_json::to_vec(&answer).unwrap_or_default()
+        let answer = serde_json::to_string(&answer).unwrap_or_default();
+        match verdict {
+            Verdict::Allowed { patch: Some(patch), .. } => with_patch(&answer, patch),
+            _ => answer,
+        }
     }
 }
+
+/// The patch at the end of the response, which ends the answer: most of it, and Base64 has nothing to escape.
+fn with_patch(answer: &str, patch: &str) -> String {
+    const END: &str = "}}";
+    let base64 = patch.len().div_ceil(3) * 4;
+    let mut whole = String::with_capacity(answer.len() + base64 + FRAME.len() + END.len());
+    whole.push_str(answer.strip_suffix(END).unwrap_or(answer));
+    whole.push_str(FRAME);
+    STANDARD.encode_string(patch, &mut whole);
+    whole.push('"');
+    whole.push_str(END);
+    whole
+}
+
+/// What stands before it.
+const FRAME: &str = r#","patchType":"JSONPatch","patch":""#;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,10 +188,6 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
 }
@@ -149,13 +203,7 @@ struct Status<'a> {
 impl<'a> From<&'a Verdict> for Response<'a> {
     fn from(verdict: &'a Verdict) -> Self {
         match verdict {
-            Verdict::Allowed { patch, warnings } => Self {
-                allowed: true,
-                patch_type: patch.as_ref().map(|_| "JSONPatch"),
-                patch: patch.as_ref().map(|patch| STANDARD.encode(patch)),
-                warnings,
-                ..Self::default()
-            },
+            Verdict::Allowed { warnings, .. } => Self { allowed: true, warnings, ..Self::default() },
             Verdict::Denied { code, message } => {
                 Self { status: Some(Status { outcome: "Failure", code: *code, message }), ..Self::default() }
             }
@@ -179,8 +227,8 @@ mod tests {
         json!({ "group": "", "version": "v1", "kind": "Pod" })
     }
 
-    fn json(answer: &[u8]) -> Value {
-        serde_json::from_slice(answer).unwrap()
+    fn json(answer: &str) -> Value {
+        serde_json::from_str(answer).unwrap()
     }
 
     fn denial(body: &[u8]) -> Value {
@@ -188,10 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn the_pod_is_handed_on_as_it_came() {
-        let body = br#"{"apiVersion":"admission.k8s.io/v1","request":{"uid":"u","kind":{"kind":"Pod"},"object":{ "a" : 1.0 }}}"#;
-        let review = Review::parse(body).unwrap();
-        assert_eq!((review.pod.get(), &*review.namespace), (r#"{ "a" : 1.0 }"#, ""));
+    fn what_is_no_pod_is_told_of_in_an_answer_to_its_review() {
+        let body = review("admission.k8s.io/v1", &pod_kind(), &json!({ "spec": 7 }));
+        let review = Review::parse(&body).unwrap();
+        assert!(review.pod.unwrap_err().0.starts_with("the pod cannot be read: "));
+        assert_eq!(review.envelope.uid, "u-1");
     }
 
     #[test]

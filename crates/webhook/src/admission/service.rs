@@ -16,7 +16,7 @@ use super::deadline;
 use super::review::{Envelope, Review, Verdict};
 use crate::accounts::{Accounts, LookupError, Origin, Source};
 use crate::metrics::Metrics;
-use crate::mutate::{self, Mutation, ServiceAccount, Settings};
+use crate::mutate::{self, Mutation, Pod, ServiceAccount, Settings};
 
 /// The path that the webhook configuration names.
 const PATH: &str = "/mutate-v1-pod";
@@ -63,13 +63,13 @@ impl<S: Source> Admission<S> {
         response
     }
 
-    fn unreadable(&self, code: u16, why: &str) -> Vec<u8> {
+    fn unreadable(&self, code: u16, why: &str) -> String {
         self.metrics.reviews.invalid.inc();
         tracing::warn!(why, "a review cannot be read");
         Envelope::unknown().answer(&Verdict::Denied { code, message: why.to_owned() })
     }
 
-    async fn review(&self, body: &[u8], deadline: Instant) -> Vec<u8> {
+    async fn review(&self, body: &[u8], deadline: Instant) -> String {
         let started = Instant::now();
         let review = match Review::parse(body) {
             Ok(review) => review,
@@ -85,18 +85,19 @@ impl<S: Source> Admission<S> {
 
     async fn judge(&self, review: &Review<'_>, deadline: Instant) -> Verdict {
         let reviews = &self.metrics.reviews;
-        let name = match mutate::service_account_name(review.pod) {
-            Ok(name) => name,
-            Err(denial) => return denied(&review.namespace, "", denial.0, &reviews.denied),
+        let pod = match &review.pod {
+            Ok(pod) => pod,
+            Err(denial) => return denied(&review.namespace, "", denial.0.clone(), &reviews.denied),
         };
-        match self.find(&review.namespace, &name, deadline).await {
-            Ok(account) => self.mutate(review, &name, &account),
+        let name = pod.service_account_name();
+        match self.find(&review.namespace, name, deadline).await {
+            Ok(account) => self.mutate(&review.namespace, pod, &account),
             Err(error @ LookupError::NotFound(_)) => {
-                denied(&review.namespace, &name, error.to_string(), &reviews.no_service_account)
+                denied(&review.namespace, name, error.to_string(), &reviews.no_service_account)
             }
             Err(error @ LookupError::Unavailable(..)) => {
                 reviews.failed.inc();
-                tracing::error!(namespace = &*review.namespace, service_account = &*name, %error, "failed");
+                tracing::error!(namespace = &*review.namespace, service_account = name, %error, "failed");
                 Verdict::Denied { code: 503, message: error.to_string() }
             }
         }
@@ -115,13 +116,13 @@ impl<S: Source> Admission<S> {
         found.map(|(account, _)| account)
     }
 
-    fn mutate(&self, review: &Review<'_>, name: &str, account: &ServiceAccount) -> Verdict {
-        let reviews = &self.metrics.reviews;
-        match mutate::mutate(review.pod, account, &self.settings) {
+    fn mutate(&self, namespace: &str, pod: &Pod<'_>, account: &ServiceAccount) -> Verdict {
+        let (reviews, name) = (&self.metrics.reviews, pod.service_account_name());
+        match mutate::mutate(pod, account, &self.settings) {
             Ok(Mutation { patch, warnings }) => {
                 if patch.is_some() { &reviews.patched } else { &reviews.unchanged }.inc();
                 tracing::debug!(
-                    namespace = &*review.namespace,
+                    namespace,
                     service_account = name,
                     patched = patch.is_some(),
                     warnings = warnings.len(),
@@ -129,7 +130,7 @@ impl<S: Source> Admission<S> {
                 );
                 Verdict::Allowed { patch, warnings }
             }
-            Err(denial) => denied(&review.namespace, name, denial.0, &reviews.denied),
+            Err(denial) => denied(namespace, name, denial.0, &reviews.denied),
         }
     }
 }
@@ -153,7 +154,7 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::future::pending;
     use std::time::Duration;
 
@@ -167,7 +168,7 @@ mod tests {
     use crate::accounts::Store;
 
     /// Knows `demo/cart`, denies that there are others, and does not answer for the namespace `slow`.
-    struct Cluster;
+    pub(in crate::admission) struct Cluster;
 
     impl Source for Cluster {
         async fn fetch(&self, namespace: &str, name: &str) -> Result<Option<ServiceAccount>, String> {
@@ -184,7 +185,7 @@ mod tests {
         Admission::new(accounts, settings(), Arc::new(Metrics::new(0)))
     }
 
-    fn settings() -> Settings {
+    pub(in crate::admission) fn settings() -> Settings {
         Settings {
             audience: "api://AzureADTokenExchange".to_owned(),
             authority_host: "https://login.microsoftonline.com/".to_owned(),

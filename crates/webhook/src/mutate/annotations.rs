@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use super::pod::Text;
 
 /// Those with our prefix, as they stand.
+#[derive(Debug)]
 pub(super) struct Annotations<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl Annotations<'_> {

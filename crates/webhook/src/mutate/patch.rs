@@ -12,8 +12,16 @@ use super::pod::List;
 /// containers would become so, and take the webhook's memory with it.
 const MAX: usize = 3 * 1024 * 1024;
 
-#[derive(Default)]
+/// What nearly all patches fit into, in bytes; growing to it by doubling would cost more.
+const USUAL: usize = 8 * 1024;
+
 pub(super) struct Patch(Vec<u8>);
+
+impl Default for Patch {
+    fn default() -> Self {
+        Self(Vec::with_capacity(USUAL))
+    }
+}
 
 impl Patch {
     /// Sets what is at `path` or, where its last part is an index or `-`, inserts before it or at the end.

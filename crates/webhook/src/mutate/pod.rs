@@ -15,15 +15,16 @@ use super::annotations::Annotations;
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-#[derive(Deserialize)]
-pub(super) struct Pod<'a> {
+/// As far as it counts here.
+#[derive(Debug, Deserialize)]
+pub struct Pod<'a> {
     #[serde(borrow, default)]
     pub(super) metadata: Metadata<'a>,
     #[serde(borrow)]
     pub(super) spec: Spec<'a>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata<'a> {
     #[serde(borrow)]
@@ -34,9 +35,11 @@ pub(super) struct Metadata<'a> {
     pub(super) annotations: Option<Annotations<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec<'a> {
+    #[serde(borrow)]
+    service_account_name: Option<Text<'a>>,
     pub(super) host_network: Option<bool>,
     #[serde(borrow)]
     os: Option<Os<'a>>,
@@ -50,19 +53,19 @@ pub(super) struct Spec<'a> {
     pub(super) volumes: Option<Vec<PodVolume<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Os<'a> {
     #[serde(borrow)]
     name: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct NodeSelector<'a> {
     #[serde(borrow, rename = "kubernetes.io/os")]
     os: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Container<'a> {
     #[serde(borrow, default)]
@@ -73,13 +76,13 @@ pub(super) struct Container<'a> {
     pub(super) volume_mounts: Option<Vec<Mount<'a>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Variable<'a> {
     #[serde(borrow, default)]
     name: Text<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Mount<'a> {
     #[serde(borrow, default)]
@@ -93,7 +96,7 @@ pub(super) struct Mount<'a> {
     pub(super) sub_path_expr: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct PodVolume<'a> {
     #[serde(borrow, default)]
     pub(super) name: Text<'a>,
@@ -109,10 +112,18 @@ pub(super) struct List<'a> {
 }
 
 impl<'a> Pod<'a> {
+    /// Reads its JSON.
+    ///
     /// # Errors
     /// It is no pod.
-    pub(super) fn read(pod: &'a RawValue) -> Result<Self, Denial> {
+    pub fn read(pod: &'a RawValue) -> Result<Self, Denial> {
         Ok(serde_json::from_str(pod.get())?)
+    }
+
+    /// The service account that it runs as, `default` if it names none.
+    pub fn service_account_name(&self) -> &str {
+        let name = self.spec.service_account_name.as_ref().map_or("", |name| &*name.0);
+        if name.is_empty() { "default" } else { name }
     }
 
     pub(super) fn init_containers(&self) -> List<'_> {
@@ -157,24 +168,6 @@ impl Container<'_> {
     }
 }
 
-/// As [`service_account_name`](super::service_account_name).
-pub(super) fn service_account_name(pod: &RawValue) -> Result<Cow<'_, str>, Denial> {
-    #[derive(Deserialize)]
-    struct Pod<'a> {
-        #[serde(borrow)]
-        spec: Spec<'a>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Spec<'a> {
-        #[serde(borrow)]
-        service_account_name: Option<Text<'a>>,
-    }
-    let pod: Pod<'_> = serde_json::from_str(pod.get())?;
-    let name = pod.spec.service_account_name.unwrap_or_default().0;
-    Ok(if name.is_empty() { Cow::Borrowed("default") } else { name })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_pod_runs_as_the_service_account_it_names() {
-        assert_eq!(service_account_name(raw(r#"{"spec":{"serviceAccountName":"cart"}}"#)).unwrap(), "cart");
+        assert_eq!(Pod::read(raw(r#"{"spec":{"serviceAccountName":"cart"}}"#)).unwrap().service_account_name(), "cart");
     }
 
     #[test]
@@ -193,14 +186,14 @@ mod tests {
         for pod in
             [r#"{"spec":{}}"#, r#"{"spec":{"serviceAccountName":""}}"#, r#"{"spec":{"serviceAccountName":null}}"#]
         {
-            assert_eq!(service_account_name(raw(pod)).unwrap(), "default", "{pod}");
+            assert_eq!(Pod::read(raw(pod)).unwrap().service_account_name(), "default", "{pod}");
         }
     }
 
     #[test]
-    fn what_is_no_pod_has_no_service_account() {
+    fn what_is_no_pod_is_denied() {
         for pod in ["7", "{}", r#"{"spec":{"serviceAccountName":7}}"#] {
-            assert!(service_account_name(raw(pod)).unwrap_err().0.starts_with("the pod cannot be read: "), "{pod}");
+            assert!(Pod::read(raw(pod)).unwrap_err().0.starts_with("the pod cannot be read: "), "{pod}");
         }
     }
 

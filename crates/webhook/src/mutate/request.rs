@@ -167,7 +167,7 @@ mod tests {
     fn of_many_annotations_without_effect_the_first_are_named_and_the_rest_is_counted() {
         let unknown: Value = (0..15).map(|n| (format!("azure.workload.identity/{n}"), Value::from("x"))).collect();
         let pod = raw(&json!({"metadata": {"annotations": unknown}, "spec": {}}));
-        let warnings = mutate(&pod, &ServiceAccount::default(), &settings()).unwrap().warnings;
+        let warnings = mutate(&Pod::read(&pod).unwrap(), &ServiceAccount::default(), &settings()).unwrap().warnings;
         assert_eq!(warnings.len(), 11);
         assert_eq!(warnings[10], "5 more annotations azure.workload.identity/… have no effect");
     }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_pod_of_more_containers_than_can_be_completed_is_denied() {
         let pod = raw(&json!({"spec": {"containers": vec![json!({}); 20_000]}}));
-        let denial = mutate(&pod, &ServiceAccount::default(), &settings()).unwrap_err();
+        let denial = mutate(&Pod::read(&pod).unwrap(), &ServiceAccount::default(), &settings()).unwrap_err();
         assert_eq!(denial.0, "the pod would become larger than the API server takes");
     }
 }

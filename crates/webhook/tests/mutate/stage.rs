@@ -1,7 +1,7 @@
 //! The API server's part: takes a patch, with an implementation of RFC 6902 that is not ours.
 
 use anyhow::{Context as _, Result};
-use azwi_webhook::mutate::{CaSource, Denial, Mutation, ServiceAccount, Settings, TokenEndpoint, mutate};
+use azwi_webhook::mutate::{CaSource, Denial, Mutation, Pod, ServiceAccount, Settings, TokenEndpoint, mutate};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
@@ -37,7 +37,7 @@ pub(crate) fn account() -> ServiceAccount {
 }
 
 pub(crate) fn review(pod: &Value, account: &ServiceAccount, settings: &Settings) -> Result<Mutation, Denial> {
-    mutate(&to_raw_value(pod)?, account, settings)
+    mutate(&Pod::read(&to_raw_value(pod)?)?, account, settings)
 }
 
 /// The pod with its patch.

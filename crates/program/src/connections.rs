@@ -1,9 +1,9 @@
-//! Room for connections. When it is full, the one that has been idle for longest makes way, so that whoever hoards
-//! connections loses them to whoever uses them; and nobody is idle for ever, or takes an answer for ever. Some are always
-//! idle, since not all may wait for an answer at once: an outage of Entra keeps nobody out who needs nothing of it.
+//! Room for a server's connections. When it is full, the one that has been idle for longest makes way, so that whoever
+//! hoards connections loses them to whoever uses them; and nobody is idle for ever, or takes an answer for ever. Some are
+//! always idle, as long as not all may wait for an answer at once, which [`Guest::is_crowded`] is for.
 //!
 //! Idle is a connection without a request in the works: between requests, with half a head, or not reading an answer that
-//! is ready as a whole.
+//! is ready as a whole. What a connection speaks is not known here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 const ROUND: Duration = Duration::from_secs(1);
 
 /// All open connections.
-pub(crate) struct Connections {
+pub struct Connections {
     most: usize,
     seats: Mutex<HashMap<u64, Arc<Seat>>>,
     /// A connection has come, ended or become idle.
@@ -33,7 +33,7 @@ pub(crate) struct Connections {
 
 /// The place of one connection.
 #[derive(Default)]
-pub(crate) struct Seat {
+pub struct Seat {
     requests: AtomicU64,
     last_event: AtomicU64,
     task: OnceLock<AbortHandle>,
@@ -41,7 +41,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Tells which task serves the connection, so that it can be ended.
-    pub(crate) fn taken_by(&self, task: &JoinHandle<()>) {
+    pub fn taken_by(&self, task: &JoinHandle<()>) {
         let _ = self.task.set(task.abort_handle());
     }
 
@@ -59,7 +59,7 @@ impl Seat {
 
 impl Connections {
     /// Room for `most` connections.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
+    pub fn new(most: usize) -> Arc<Self> {
         let seats = Mutex::new(HashMap::new());
         let impatient = Semaphore::new(1);
         let (busy, events) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -67,7 +67,7 @@ impl Connections {
     }
 
     /// A place for one more connection; waits only while all others have requests in the works.
-    pub(crate) async fn admit(self: &Arc<Self>) -> Guest {
+    pub async fn admit(self: &Arc<Self>) -> Guest {
         while self.seats().len() >= self.most {
             let changed = self.changed.notified();
             if self.evict() {
@@ -85,7 +85,7 @@ impl Connections {
     }
 
     /// Takes the place of the connection that has been idle for longest; whether there was one.
-    pub(crate) fn evict(&self) -> bool {
+    pub fn evict(&self) -> bool {
         let mut seats = self.seats();
         let idle = seats.iter().filter(|(_, seat)| seat.is_idle());
         let longest = idle.min_by_key(|(_, seat)| seat.last_event.load(Ordering::Relaxed)).map(|(number, _)| *number);
@@ -96,14 +96,14 @@ impl Connections {
 
     /// Runs for ever: ends connections that have been idle for `idle`, or with one request for `busy` (the longer one),
     /// or up to a second longer.
-    pub(crate) async fn clear_out(self: Arc<Self>, idle: Duration, busy: Duration) {
+    pub async fn clear_out(self: Arc<Self>, idle: Duration, busy: Duration) {
         let rounds = |patience: Duration| usize::try_from(patience.as_secs()).unwrap_or(usize::MAX);
         // The first event of each of the latest rounds, the latest in front.
         let mut past = VecDeque::new();
         loop {
             let changed = self.changed.notified();
             if self.seats().is_empty() {
-                // An idle sidecar sleeps.
+                // An idle server sleeps.
                 past.clear();
                 changed.await;
                 continue;
@@ -133,7 +133,7 @@ impl Connections {
 }
 
 /// An admitted connection; its place is free once this is gone.
-pub(crate) struct Guest {
+pub struct Guest {
     connections: Arc<Connections>,
     number: u64,
     seat: Arc<Seat>,
@@ -141,17 +141,17 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// The place.
-    pub(crate) fn seat(&self) -> Arc<Seat> {
+    pub fn seat(&self) -> Arc<Seat> {
         Arc::clone(&self.seat)
     }
 
     /// Notes that a request came, or was answered at once.
-    pub(crate) fn was_active(&self) {
+    pub fn was_active(&self) {
         self.seat.last_event.store(self.connections.next_event(), Ordering::Relaxed);
     }
 
     /// Completes when nobody else wants anything, for one connection at a time.
-    pub(crate) fn patience(&self) -> impl Future<Output = ()> + use<> {
+    pub fn patience(&self) -> impl Future<Output = ()> + use<> {
         let connections = Arc::clone(&self.connections);
         async move {
             let _permit = connections.impatient.acquire().await;
@@ -161,12 +161,12 @@ impl Guest {
     }
 
     /// Whether as many requests are in the works as should be: three for four connections there is room for.
-    pub(crate) fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.connections.busy.load(Ordering::Relaxed) >= self.connections.most * 3 / 4
     }
 
     /// Marks a request as being in the works until the value is dropped.
-    pub(crate) fn request(&self) -> InTheWorks {
+    pub fn request(&self) -> InTheWorks {
         self.was_active();
         self.seat.requests.fetch_add(1, Ordering::Relaxed);
         self.connections.busy.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl Drop for Guest {
 }
 
 /// A request between its head and its answer, whose body may be streamed.
-pub(crate) struct InTheWorks {
+pub struct InTheWorks {
     connections: Arc<Connections>,
     seat: Arc<Seat>,
 }

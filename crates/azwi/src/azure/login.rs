@@ -1,0 +1,246 @@
+//! Who asks Azure: the flags of all commands that do, and the credential they stand for.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::error::ErrorKind;
+use azure_core::http::{ClientMethodOptions, ClientOptions};
+use azure_identity::{
+    AzureCliCredential, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, ValueEnum};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::cloud::{Cloud, CloudName, EndpointError};
+
+/// How long an assertion of ours is good for: it is used at once.
+const ASSERTION_LIFETIME: Duration = Duration::from_mins(10);
+
+/// The flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Azure")]
+pub(crate) struct Login {
+    /// The cloud
+    #[arg(long, global = true, value_enum, default_value = "AzurePublicCloud", value_name = "CLOUD")]
+    pub(crate) azure_env: CloudName,
+    /// Subscription of roles and managed identities
+    #[arg(short, long, global = true, value_name = "ID")]
+    pub(crate) subscription_id: Option<String>,
+    /// How to log in
+    #[arg(long, global = true, value_enum, default_value = "cli", value_name = "METHOD")]
+    auth_method: Method,
+    /// Tenant to log in to [default: AZURE_TENANT_ID, or the Azure CLI's]
+    #[arg(long, global = true, value_name = "ID")]
+    azure_tenant_id: Option<String>,
+    /// Client id of the application that logs in [default: AZURE_CLIENT_ID]
+    #[arg(long, global = true, value_name = "ID")]
+    client_id: Option<String>,
+    /// Its secret, for client_secret; others on this machine can see it there [default: AZURE_CLIENT_SECRET]
+    #[arg(long, global = true, value_name = "SECRET")]
+    client_secret: Option<HiddenSecret>,
+    /// PEM file with its certificate, for client_certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate_path: Option<PathBuf>,
+    /// PEM file with the certificate's RSA key, for client_certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    private_key_path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Method {
+    /// As whoever is logged in with `az login`
+    Cli,
+    /// As an application with a secret
+    ClientSecret,
+    /// As an application with a certificate
+    ClientCertificate,
+    /// As the identity that trusts the service account of this pod, or of this pipeline
+    WorkloadIdentity,
+}
+
+/// Never shown.
+#[derive(Clone)]
+struct HiddenSecret(String);
+
+impl From<String> for HiddenSecret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for HiddenSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Why nobody can be logged in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("--auth-method {method} needs {flag}{variable}")]
+    Missing { method: &'static str, flag: &'static str, variable: &'static str },
+    #[error("{flag}: {}: {reason}", path.display())]
+    File { flag: &'static str, path: PathBuf, reason: String },
+    #[error("the login cannot be prepared: {0}")]
+    Refused(#[from] azure_core::Error),
+}
+
+/// A cloud, and who asks there.
+pub(crate) struct Session {
+    pub(crate) cloud: Cloud,
+    pub(crate) credential: Arc<dyn TokenCredential>,
+}
+
+impl Login {
+    /// # Errors
+    /// Something that the method needs is missing or cannot be read.
+    pub(crate) fn session(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Session, LoginError> {
+        let cloud = Cloud::new(self.azure_env, lookup)?;
+        let credential: Arc<dyn TokenCredential> = match self.auth_method {
+            Method::Cli => AzureCliCredential::new(None)?,
+            Method::ClientSecret => self.client_secret(&cloud, lookup)?,
+            Method::ClientCertificate => self.client_certificate(&cloud, lookup)?,
+            Method::WorkloadIdentity => {
+                let credential_options = ClientAssertionCredentialOptions { client_options: options(&cloud) };
+                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                    credential_options,
+                    client_id: self.client_id.clone(),
+                    tenant_id: self.azure_tenant_id.clone(),
+                    token_file_path: None,
+                }))?
+            }
+        };
+        Ok(Session { cloud, credential })
+    }
+
+    fn client_secret(
+        &self,
+        cloud: &Cloud,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<dyn TokenCredential>, LoginError> {
+        let needs = Needs { method: "client_secret", lookup };
+        let given = self.client_secret.as_ref().map(|secret| secret.0.clone());
+        let secret = needs.value(given, "--client-secret", "AZURE_CLIENT_SECRET", " or AZURE_CLIENT_SECRET")?;
+        let options = ClientSecretCredentialOptions { client_options: options(cloud) };
+        let (tenant, client) = self.application(&needs)?;
+        Ok(ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options))?)
+    }
+
+    fn client_certificate(
+        &self,
+        cloud: &Cloud,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<dyn TokenCredential>, LoginError> {
+        let needs = Needs { method: "client_certificate", lookup };
+        let (tenant, client) = self.application(&needs)?;
+        let missing = |flag| LoginError::Missing { method: needs.method, flag, variable: "" };
+        let certificate = self.certificate_path.clone().ok_or_else(|| missing("--certificate-path"))?;
+        let key = self.private_key_path.clone().ok_or_else(|| missing("--private-key-path"))?;
+        let audience = format!("{}/{tenant}/oauth2/v2.0/token", cloud.authority);
+        let assertion = Signed::new(certificate, key, client.clone(), audience)?;
+        let options = ClientAssertionCredentialOptions { client_options: options(cloud) };
+        Ok(ClientAssertionCredential::new(tenant, client, assertion, Some(options))?)
+    }
+
+    /// Tenant and client id.
+    fn application(&self, needs: &Needs<'_>) -> Result<(String, String), LoginError> {
+        let tenant = self.azure_tenant_id.clone();
+        let client = self.client_id.clone();
+        Ok((
+            needs.value(tenant, "--azure-tenant-id", "AZURE_TENANT_ID", " or AZURE_TENANT_ID")?,
+            needs.value(client, "--client-id", "AZURE_CLIENT_ID", " or AZURE_CLIENT_ID")?,
+        ))
+    }
+}
+
+struct Needs<'a> {
+    method: &'static str,
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Needs<'_> {
+    fn value(
+        &self,
+        given: Option<String>,
+        flag: &'static str,
+        name: &str,
+        variable: &'static str,
+    ) -> Result<String, LoginError> {
+        let value = given.or_else(|| (self.lookup)(name)).filter(|value| !value.is_empty());
+        value.ok_or(LoginError::Missing { method: self.method, flag, variable })
+    }
+}
+
+fn options(cloud: &Cloud) -> ClientOptions {
+    let mut custom = CustomConfiguration::default();
+    custom.authority_host.clone_from(&cloud.authority);
+    ClientOptions { cloud: Some(Arc::new(CloudConfiguration::from(custom))), ..ClientOptions::default() }
+}
+
+/// What an application says of itself, signed by its certificate
+/// (<https://learn.microsoft.com/entra/identity-platform/certificate-credentials>).
+struct Signed {
+    key: EncodingKey,
+    /// SHA-256 of the certificate.
+    thumbprint: String,
+    client: String,
+    audience: String,
+}
+
+impl Signed {
+    fn new(certificate: PathBuf, key: PathBuf, client: String, audience: String) -> Result<Self, LoginError> {
+        let of = |flag, path: &PathBuf, reason: String| LoginError::File { flag, path: path.clone(), reason };
+        let der = CertificateDer::from_pem_file(&certificate)
+            .map_err(|error| of("--certificate-path", &certificate, error.to_string()))?;
+        let pem = fs::read(&key).map_err(|error| of("--private-key-path", &key, error.to_string()))?;
+        let is_rsa = || of("--private-key-path", &key, "expected an RSA key in PEM, without a passphrase".to_owned());
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| is_rsa())?;
+        let encoding = EncodingKey::from_rsa_pem(&pem).map_err(|_| is_rsa())?;
+        Ok(Self { key: encoding, thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)), client, audience })
+    }
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ClientAssertion for Signed {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let claims = json!({
+            "aud": self.audience, "iss": self.client, "sub": self.client, "jti": Uuid::new_v4(),
+            "nbf": now, "iat": now, "exp": now + ASSERTION_LIFETIME.as_secs(),
+        });
+        let mut header = Header::new(Algorithm::PS256);
+        header.x5t_s256 = Some(self.thumbprint.clone());
+        jsonwebtoken::encode(&header, &claims, &self.key)
+            .map_err(|error| azure_core::Error::new(ErrorKind::Credential, error))
+    }
+}
+
+/// The tenant that an access token of Entra's says it is of. It was just fetched, so nobody has to verify it.
+pub(crate) fn tenant_of(token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    claims.get("tid")?.as_str().map(str::to_owned)
+}

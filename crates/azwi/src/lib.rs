@@ -1,0 +1,11 @@
+//! The command line: sets workload identity up, brings workloads over from AAD Pod Identity, and explains failures.
+//!
+//! It runs on the machine of whoever runs a cluster, be that Linux, macOS or Windows: nothing in it is of Unix alone. It
+//! speaks to Kubernetes as kubectl does, and never prints a secret or a token that nobody asked for.
+
+mod cli;
+mod jwks;
+mod output;
+pub mod pod_identity;
+
+pub use cli::main;

@@ -1,0 +1,7 @@
+//! The program `azwi`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    azwi::main()
+}

@@ -1,0 +1,30 @@
+//! Where results go.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {reason}", path.display())]
+pub(crate) struct OutputError {
+    path: PathBuf,
+    reason: io::Error,
+}
+
+/// Writes a whole file, or leaves what there was.
+///
+/// # Errors
+/// The directory is not there, or not ours to write to.
+pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), OutputError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(directory)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|reason| OutputError { path: path.to_owned(), reason })
+}

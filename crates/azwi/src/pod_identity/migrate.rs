@@ -1,0 +1,175 @@
+//! `azwi podidentity migrate`: takes the steps of a plan, one workload after another, each after a yes.
+//!
+//! Whatever it has done it finds done when it is run again. Federated identity credentials it does not write, and pod
+//! identity's objects it deletes only if asked to, and only those that nothing needs any more.
+
+mod dialog;
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Write};
+
+use clap::Args;
+
+use super::cleanup;
+use super::cluster::Cluster;
+use super::commands;
+use super::detect::{tell, words};
+use super::error::Error;
+use super::finding::Weight;
+use super::manifest;
+use super::object::Object;
+use super::plan::{AccountPlan, Outcome, Plan, WorkloadPlan};
+use super::source::Source;
+use dialog::Dialog;
+
+/// What is to be said to migrate.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Take all steps without asking, but for what needs a person
+    #[arg(short, long)]
+    yes: bool,
+    /// Together with --yes: a person has read what needs one
+    #[arg(long, requires = "yes")]
+    reviewed: bool,
+    /// Delete bindings and identities of pod identity that migrated workloads had and nothing needs any more
+    #[arg(long)]
+    cleanup: bool,
+}
+
+/// Plans, asks, and does.
+///
+/// # Errors
+/// What could not be read or changed. Steps before it are taken; the same again goes on from there.
+pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Error> {
+    let cluster = Cluster::connect().await?;
+    let (plan, _) = arguments.source.of_cluster(&cluster).await?;
+    tell(&plan, out)?;
+    let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
+    let mut migration = Migration { cluster: &cluster, plan: &plan, dialog: &mut dialog, accounts: BTreeSet::new() };
+    if !migration.has_credentials()? {
+        return Ok(());
+    }
+    for workload in &plan.workloads {
+        migration.step(workload, arguments.yes && !arguments.reviewed).await?;
+    }
+    if arguments.cleanup { clean(arguments, &cluster, &mut dialog).await } else { Ok(()) }
+}
+
+struct Migration<'m, 'w, I, O> {
+    cluster: &'m Cluster,
+    plan: &'m Plan,
+    dialog: &'m mut Dialog<'w, I, O>,
+    /// Those that are done, by namespace and name.
+    accounts: BTreeSet<(&'m str, &'m str)>,
+}
+
+impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
+    /// Pods would lose their tokens without.
+    fn has_credentials(&mut self) -> Result<bool, Error> {
+        let is_done = |of: &WorkloadPlan| matches!(of.outcome(), Outcome::Unchanged | Outcome::Stopped);
+        let script = commands::script(self.plan).filter(|_| !self.plan.workloads.iter().all(is_done));
+        let Some(script) = script else { return Ok(true) };
+        writeln!(self.dialog.out, "\n{script}")?;
+        let is_sure = self.dialog.ask("Are these federated identity credentials there?")?;
+        if !is_sure {
+            writeln!(self.dialog.out, "Nothing is changed. Create them, and run this again.")?;
+        }
+        Ok(is_sure)
+    }
+
+    async fn step(&mut self, workload: &'m WorkloadPlan, is_alone: bool) -> Result<(), Error> {
+        let outcome = workload.outcome();
+        if outcome == Outcome::Unchanged {
+            return Ok(());
+        }
+        writeln!(self.dialog.out, "\n{} of {}: {}", workload.id, workload.id.namespace, words(outcome))?;
+        for finding in workload.findings.iter().filter(|finding| finding.weight() > Weight::Note) {
+            writeln!(self.dialog.out, "  - {finding}")?;
+        }
+        if outcome == Outcome::Stopped {
+            return Ok(());
+        }
+        if is_alone && outcome != Outcome::Ready {
+            writeln!(self.dialog.out, "Left as it is. When a person has read this: --yes --reviewed")?;
+            return Ok(());
+        }
+        if !self.dialog.ask("Migrate it?")? {
+            return Ok(());
+        }
+        self.change_account(workload).await?;
+        self.change_workload(workload).await
+    }
+
+    async fn change_account(&mut self, workload: &WorkloadPlan) -> Result<(), Error> {
+        let is_its = |account: &&AccountPlan| {
+            account.namespace == workload.id.namespace && Some(&account.name) == workload.service_account.as_ref()
+        };
+        let Some(account) = self.plan.service_accounts.iter().find(is_its) else { return Ok(()) };
+        let Some(object) = manifest::account(account) else { return Ok(()) };
+        if !self.accounts.insert((&account.namespace, &account.name)) {
+            return Ok(());
+        }
+        let list = format!("api/v1/namespaces/{}/serviceaccounts", account.namespace);
+        if account.exists {
+            self.cluster.patch(&format!("{list}/{}", account.name), &object).await?;
+        } else {
+            self.cluster.create(&list, &object).await?;
+        }
+        let verb = if account.exists { "changed" } else { "created" };
+        Ok(writeln!(self.dialog.out, "serviceaccount/{} {verb}", account.name)?)
+    }
+
+    async fn change_workload(&mut self, workload: &WorkloadPlan) -> Result<(), Error> {
+        match manifest::workload(workload) {
+            Some(patch) if manifest::can_be_applied(&workload.id) => {
+                self.cluster.patch(&commands::api_path(&workload.id), &patch).await?;
+                let kind = workload.id.kind.to_ascii_lowercase();
+                writeln!(self.dialog.out, "{kind}/{} changed", workload.id.name)?;
+            }
+            _ if workload.changes.is_empty() => {}
+            _ => {
+                let template = manifest::template(&workload.changes);
+                writeln!(self.dialog.out, "To be done by hand, in its pod template: {template}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks at all namespaces, for a binding may have pods in any.
+async fn clean<I: BufRead, O: Write>(
+    arguments: &Arguments,
+    cluster: &Cluster,
+    dialog: &mut Dialog<'_, I, O>,
+) -> Result<(), Error> {
+    let (plan, objects) = arguments.source.of_all_namespaces(cluster).await?;
+    let namespace = arguments.source.scope.namespace();
+    let idle = cleanup::idle(&objects, &plan);
+    let mut idle =
+        idle.into_iter().filter(|object| namespace.is_none_or(|namespace| namespace == object.namespace())).peekable();
+    if idle.peek().is_none() {
+        writeln!(
+            dialog.out,
+            "\nNothing to delete: whatever pod identity has here is not migrated, or not replaced yet."
+        )?;
+    }
+    for object in idle {
+        delete(object, cluster, dialog).await?;
+    }
+    Ok(())
+}
+
+async fn delete<I: BufRead, O: Write>(
+    object: Object<'_>,
+    cluster: &Cluster,
+    dialog: &mut Dialog<'_, I, O>,
+) -> Result<(), Error> {
+    let (kind, name) = (object.kind(), object.name());
+    if dialog.ask(&format!("\nDelete {kind} {name} of {}?", object.namespace()))? {
+        cluster.delete(&commands::pod_identity_path(object)).await?;
+        writeln!(dialog.out, "{}/{name} deleted", kind.to_ascii_lowercase())?;
+    }
+    Ok(())
+}

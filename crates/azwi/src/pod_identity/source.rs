@@ -1,0 +1,146 @@
+//! What a plan is made of, as the command line names it: a cluster or files, what Azure said, and settings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use azwi_conventions::{DEFAULT_PROXY_PORT, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION, TOKEN_EXCHANGE_AUDIENCE};
+use azwi_identity::TenantId;
+use clap::Args;
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use super::error::Error;
+use super::plan::Plan;
+use super::settings::{Issuer, Settings};
+
+/// Whose workloads.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Scope {
+    /// Namespace of the workloads
+    #[arg(short, long, default_value = "default")]
+    pub(super) namespace: String,
+    /// Take the workloads of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(super) all_namespaces: bool,
+}
+
+impl Scope {
+    /// The namespace, if it is not all of them.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        (!self.all_namespaces).then_some(self.namespace.as_str())
+    }
+}
+
+/// What is to be said to plan.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Source {
+    #[command(flatten)]
+    pub(super) scope: Scope,
+    /// Issuer of the cluster's service account tokens; else the cluster is asked
+    #[arg(long, value_name = "URL")]
+    service_account_issuer_url: Option<String>,
+    /// Lifetime of the service account tokens, such as 1h; else the webhook's default
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    service_account_token_expiration: Option<u32>,
+    /// Tenant of identities that do not say theirs; else the webhook's
+    #[arg(long, value_parser = tenant)]
+    tenant_id: Option<TenantId>,
+    /// Audience of the service account tokens, which is another one in sovereign clouds
+    #[arg(long, default_value = TOKEN_EXCHANGE_AUDIENCE)]
+    audience: String,
+    /// Where sidecars listen
+    #[arg(short, long, default_value_t = DEFAULT_PROXY_PORT)]
+    proxy_port: u16,
+    /// Identities and their federated identity credentials as `az` prints them in JSON
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    azure: Vec<PathBuf>,
+}
+
+impl Source {
+    /// The plan for a running cluster, with the objects that it was made of.
+    pub(super) async fn of_cluster(&self, cluster: &Cluster) -> Result<(Plan, Vec<Value>), Error> {
+        let issuer = match &self.service_account_issuer_url {
+            Some(url) => url.clone(),
+            None => cluster.issuer().await?,
+        };
+        let objects = cluster.objects(self.scope.namespace()).await?;
+        Ok((self.plan(&objects, &self.settings(&issuer)?)?.within(self.scope.namespace()), objects))
+    }
+
+    /// The same for all namespaces.
+    pub(super) async fn of_all_namespaces(&self, cluster: &Cluster) -> Result<(Plan, Vec<Value>), Error> {
+        let scope = Scope { all_namespaces: true, ..self.scope.clone() };
+        Self { scope, ..self.clone() }.of_cluster(cluster).await
+    }
+
+    /// The plan for all that is in `files`, as `kubectl get --output yaml` or `json` prints it.
+    pub(super) fn of_files(&self, files: &[PathBuf]) -> Result<Plan, Error> {
+        let issuer = self.service_account_issuer_url.as_deref().ok_or(Error::NoIssuer)?;
+        let objects: Vec<Vec<Value>> = files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        self.plan(&objects.concat(), &self.settings(issuer)?)
+    }
+
+    fn plan(&self, objects: &[Value], settings: &Settings) -> Result<Plan, Error> {
+        let azure: Vec<Vec<Value>> = self.azure.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        Ok(super::plan(objects, &azure.concat(), settings))
+    }
+
+    fn settings(&self, issuer: &str) -> Result<Settings, Error> {
+        Ok(Settings {
+            audience: self.audience.clone(),
+            tenant_id: self.tenant_id.clone(),
+            token_expiration: self.service_account_token_expiration,
+            proxy_port: self.proxy_port,
+            ..Settings::new(Issuer::parse(issuer)?)
+        })
+    }
+}
+
+/// JSON is YAML, too.
+fn read(path: &Path) -> Result<Vec<Value>, Error> {
+    let text = fs::read_to_string(path).map_err(|error| Error::File(path.to_owned(), error))?;
+    serde_saphyr::from_multiple(&text).map_err(|error| Error::Yaml(path.to_owned(), Box::new(error)))
+}
+
+fn tenant(text: &str) -> Result<TenantId, String> {
+    TenantId::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads a duration as Go writes it, in whole hours, minutes and seconds: `1h30m`.
+fn seconds(text: &str) -> Result<u32, String> {
+    let sum = sum(text).filter(|seconds| (MIN_TOKEN_EXPIRATION..=MAX_TOKEN_EXPIRATION).contains(seconds));
+    sum.ok_or_else(|| "must be 1h to 24h, such as 1h30m".to_owned())
+}
+
+fn sum(text: &str) -> Option<u32> {
+    let (mut rest, mut sum) = (text, 0_u32);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit())?)?;
+        let unit = match after.chars().next()? {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        sum = number.parse::<u32>().ok()?.checked_mul(unit)?.checked_add(sum)?;
+        rest = after.get(1..)?;
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_of_hours_minutes_and_seconds() {
+        assert_eq!([seconds("1h"), seconds("24h0m"), seconds("90m1s")], [Ok(3600), Ok(86_400), Ok(5401)]);
+    }
+
+    #[test]
+    fn a_lifetime_that_the_webhook_would_refuse_is_refused() {
+        for bad in ["", "59m", "24h1s", "1d", "h", "3600", "-1h", "99999999h", "1h "] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}
