@@ -83,7 +83,8 @@ pub(crate) fn secret_form(client_id: &str, secret: &str, scope: &str) -> String 
 }
 
 pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("not a string: {value}")).to_owned()
+    assert!(value.is_string(), "not a string: {value}");
+    value.as_str().unwrap().to_owned()
 }
 
 /// The code and the status of a refusal.

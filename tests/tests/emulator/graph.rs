@@ -126,7 +126,7 @@ async fn an_application_has_one_service_principal() {
     principal(&session, &app_id).await;
     let again = session.post("/v1.0/servicePrincipals", json!({ "appId": app_id })).await;
     assert_eq!(refused(&again), (409, "Request_MultipleObjectsWithSameKeyValue".to_owned()));
-    let (_, unknown) = ((), "99999999-9999-4999-8999-999999999999");
+    let unknown = "99999999-9999-4999-8999-999999999999";
     let none = session.post("/v1.0/servicePrincipals", json!({ "appId": unknown })).await;
     assert_eq!(refused(&none), (400, "Request_BadRequest".to_owned()));
 }

@@ -4,7 +4,7 @@ use azwi_tests::emulator::{Emulator, OPERATOR_SECRET, clients};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{CertificateParams, KeyPair, PublicKeyData as _, RsaKeySize};
+use rcgen::{CertificateParams, KeyPair, RsaKeySize};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -48,7 +48,6 @@ struct Certified {
 impl Certified {
     fn start() -> Self {
         let pair = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
-        assert!(!pair.der_bytes().is_empty());
         let certificate = CertificateParams::default().self_signed(&pair).unwrap();
         let config = json!({ "tenants": [{
             "id": "11111111-1111-4111-8111-111111111111",
@@ -88,9 +87,9 @@ impl Certified {
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let suite = provider.cipher_suites.iter().find_map(rustls::SupportedCipherSuite::tls13).unwrap();
-    assert_eq!(suite.common.hash_provider.algorithm(), rustls::crypto::hash::HashAlgorithm::SHA256);
-    suite.common.hash_provider.hash(bytes).as_ref().to_vec()
+    let mut hashes = provider.cipher_suites.iter().filter_map(|suite| Some(suite.tls13()?.common.hash_provider));
+    let sha256 = hashes.find(|hash| hash.algorithm() == rustls::crypto::hash::HashAlgorithm::SHA256).unwrap();
+    sha256.hash(bytes).as_ref().to_vec()
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ impl Arm {
     fn begin(&self, identity: &str) -> Option<Writing<'_>> {
         let identity = identity.to_ascii_lowercase();
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        writing.insert(identity.clone()).then_some(Writing { arm: self, identity })
+        // Lazily: dropping one ends the other's turn.
+        writing.insert(identity.clone()).then(|| Writing { arm: self, identity })
     }
 }
 
