@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{jwks, pod_identity};
+use crate::{jwks, pod_identity, service_account};
 
 /// What `version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
@@ -30,6 +30,9 @@ struct Arguments {
 enum Command {
     /// Make the document of keys by which Entra ID knows a cluster's tokens
     Jwks(jwks::Arguments),
+    /// Create or delete an identity, its service account and the trust between them
+    #[command(name = "serviceaccount", alias = "sa")]
+    ServiceAccount(service_account::ServiceAccount),
     /// Bring workloads over from AAD Pod Identity
     #[command(name = "podidentity", alias = "pi", subcommand)]
     PodIdentity(pod_identity::Command),
@@ -61,11 +64,19 @@ impl Command {
         match self {
             Self::Jwks(arguments) => jwks::run(&arguments, &mut out)?,
             Self::PodIdentity(command) => runtime()?.block_on(pod_identity::run(&command, &mut out))?,
+            Self::ServiceAccount(arguments) => {
+                runtime()?.block_on(service_account::run(arguments, &lookup, &mut out))?;
+            }
             Self::Version => writeln!(out, "{NAME} {VERSION}")?,
             Self::Completion { shell } => clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut out),
         }
         Ok(out.flush()?)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn lookup(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// For commands that ask others: one thread, for they wait more than they do.

@@ -3,9 +3,11 @@
 //! It runs on the machine of whoever runs a cluster, be that Linux, macOS or Windows: nothing in it is of Unix alone. It
 //! speaks to Kubernetes as kubectl does, and never prints a secret or a token that nobody asked for.
 
+mod azure;
 mod cli;
 mod jwks;
 mod output;
 pub mod pod_identity;
+mod service_account;
 
 pub use cli::main;

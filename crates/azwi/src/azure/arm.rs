@@ -83,7 +83,8 @@ impl ResourceManager {
     /// It refuses.
     pub(crate) async fn role(&self, scope: &str, name: &str) -> Result<Option<String>, RestError> {
         let filter = encoded(&format!("roleName eq '{}'", name.replace('\'', "''")));
-        let path = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions?{ROLES_VERSION}&$filter={filter}");
+        let path =
+            format!("{scope}/providers/Microsoft.Authorization/roleDefinitions?{ROLES_VERSION}&$filter={filter}");
         self.0.list(&path).await?.first().map(|role| text(role, "id")).transpose()
     }
 
@@ -91,11 +92,19 @@ impl ResourceManager {
     ///
     /// # Errors
     /// It refuses.
-    pub(crate) async fn assignment(&self, scope: &str, role: &str, principal: &str) -> Result<Option<String>, RestError> {
+    pub(crate) async fn assignment(
+        &self,
+        scope: &str,
+        role: &str,
+        principal: &str,
+    ) -> Result<Option<String>, RestError> {
         let filter = encoded(&format!("principalId eq '{principal}'"));
-        let path = format!("{scope}/providers/Microsoft.Authorization/roleAssignments?{ROLES_VERSION}&$filter={filter}");
+        let path =
+            format!("{scope}/providers/Microsoft.Authorization/roleAssignments?{ROLES_VERSION}&$filter={filter}");
         let is = |assignment: &&Value| {
-            let property = |name: &str| assignment.pointer(&format!("/properties/{name}")).and_then(Value::as_str).unwrap_or_default();
+            let property = |name: &str| {
+                assignment.pointer(&format!("/properties/{name}")).and_then(Value::as_str).unwrap_or_default()
+            };
             property("roleDefinitionId").eq_ignore_ascii_case(role) && property("scope").eq_ignore_ascii_case(scope)
         };
         self.0.list(&path).await?.iter().find(is).map(|assignment| text(assignment, "id")).transpose()
@@ -106,8 +115,10 @@ impl ResourceManager {
     /// # Errors
     /// It refuses.
     pub(crate) async fn assign(&self, scope: &str, role: &str, principal: &str) -> Result<String, RestError> {
-        let id = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{}", name_of(&[scope, role, principal]));
-        let properties = json!({ "roleDefinitionId": role, "principalId": principal, "principalType": "ServicePrincipal" });
+        let id =
+            format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{}", name_of(&[scope, role, principal]));
+        let properties =
+            json!({ "roleDefinitionId": role, "principalId": principal, "principalType": "ServicePrincipal" });
         let body = json!({ "properties": properties });
         let path = format!("{id}?{ROLES_VERSION}");
         let is_passing = |error: &RestError| error.has_code("PrincipalNotFound");

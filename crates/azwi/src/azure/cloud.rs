@@ -1,8 +1,6 @@
 //! Where a cloud is, and what its parts are called.
 
-use azwi_conventions::{
-    TOKEN_EXCHANGE_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE_CHINA, TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT,
-};
+use azwi_conventions::{TOKEN_EXCHANGE_AUDIENCE, TOKEN_EXCHANGE_AUDIENCE_CHINA, TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT};
 use clap::ValueEnum;
 
 /// The names of `--azure-env`, those of go-autorest.

@@ -87,8 +87,11 @@ impl Graph {
     /// Graph refuses.
     pub(crate) async fn create_service_principal(&self, client_id: &str) -> Result<String, RestError> {
         let body = json!({ "appId": client_id });
-        let is_passing = |error: &RestError| error.is_not_found() || error.has_code("Request_BadRequest") || error.has_code("NoBackingApplicationObject");
-        let made = patiently(is_passing, async || self.0.send(Method::POST, SERVICE_PRINCIPALS, Some(&body)).await).await;
+        let is_passing = |error: &RestError| {
+            error.is_not_found() || error.has_code("Request_BadRequest") || error.has_code("NoBackingApplicationObject")
+        };
+        let made =
+            patiently(is_passing, async || self.0.send(Method::POST, SERVICE_PRINCIPALS, Some(&body)).await).await;
         match made {
             Ok(made) => text(&made, "id"),
             // Somebody else has made it meanwhile.
@@ -112,7 +115,9 @@ impl Graph {
     /// Graph refuses.
     pub(crate) async fn create_credential(&self, object_id: &str, credential: &Value) -> Result<(), RestError> {
         let path = credentials_of(object_id);
-        patiently(RestError::is_not_found, async || self.0.send(Method::POST, &path, Some(credential)).await).await.map(drop)
+        patiently(RestError::is_not_found, async || self.0.send(Method::POST, &path, Some(credential)).await)
+            .await
+            .map(drop)
     }
 
     /// # Errors

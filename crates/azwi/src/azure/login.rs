@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,8 @@ use azure_core::error::ErrorKind;
 use azure_core::http::{ClientMethodOptions, ClientOptions};
 use azure_identity::{
     AzureCliCredential, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,6 +33,7 @@ const ASSERTION_LIFETIME: Duration = Duration::from_mins(10);
 
 /// The flags.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
 #[command(next_help_heading = "Azure")]
 pub(crate) struct Login {
     /// The cloud
@@ -151,8 +153,8 @@ impl Login {
         let needs = Needs { method: "client_certificate", lookup };
         let (tenant, client) = self.application(&needs)?;
         let missing = |flag| LoginError::Missing { method: needs.method, flag, variable: "" };
-        let certificate = self.certificate_path.clone().ok_or_else(|| missing("--certificate-path"))?;
-        let key = self.private_key_path.clone().ok_or_else(|| missing("--private-key-path"))?;
+        let certificate = self.certificate_path.as_deref().ok_or_else(|| missing("--certificate-path"))?;
+        let key = self.private_key_path.as_deref().ok_or_else(|| missing("--private-key-path"))?;
         let audience = format!("{}/{tenant}/oauth2/v2.0/token", cloud.authority);
         let assertion = Signed::new(certificate, key, client.clone(), audience)?;
         let options = ClientAssertionCredentialOptions { client_options: options(cloud) };
@@ -205,12 +207,12 @@ struct Signed {
 }
 
 impl Signed {
-    fn new(certificate: PathBuf, key: PathBuf, client: String, audience: String) -> Result<Self, LoginError> {
-        let of = |flag, path: &PathBuf, reason: String| LoginError::File { flag, path: path.clone(), reason };
-        let der = CertificateDer::from_pem_file(&certificate)
-            .map_err(|error| of("--certificate-path", &certificate, error.to_string()))?;
-        let pem = fs::read(&key).map_err(|error| of("--private-key-path", &key, error.to_string()))?;
-        let is_rsa = || of("--private-key-path", &key, "expected an RSA key in PEM, without a passphrase".to_owned());
+    fn new(certificate: &Path, key: &Path, client: String, audience: String) -> Result<Self, LoginError> {
+        let of = |flag, path: &Path, reason: String| LoginError::File { flag, path: path.to_owned(), reason };
+        let der = CertificateDer::from_pem_file(certificate)
+            .map_err(|error| of("--certificate-path", certificate, error.to_string()))?;
+        let pem = fs::read(key).map_err(|error| of("--private-key-path", key, error.to_string()))?;
+        let is_rsa = || of("--private-key-path", key, "expected an RSA key in PEM, without a passphrase".to_owned());
         PrivateKeyDer::from_pem_slice(&pem).map_err(|_| is_rsa())?;
         let encoding = EncodingKey::from_rsa_pem(&pem).map_err(|_| is_rsa())?;
         Ok(Self { key: encoding, thumbprint: URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)), client, audience })

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::cloud::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a request is made again because the service asks to come back later.
 const THROTTLED: u32 = 5;
 /// Longest wait that a service is granted; whoever asks for more is reported.
@@ -117,8 +117,12 @@ impl Rest {
             }
             let link = ["@odata.nextLink", "nextLink"].iter().find_map(|name| page.get(*name)?.as_str());
             let Some(link) = link else { return Ok(items) };
-            let elsewhere = || RestError::Incomplete { what: format!("GET {path}"), field: "next page of its own host" };
-            link.strip_prefix(&self.endpoint.url).filter(|path| path.starts_with('/')).ok_or_else(elsewhere)?.clone_into(&mut next);
+            let elsewhere =
+                || RestError::Incomplete { what: format!("GET {path}"), field: "next page of its own host" };
+            link.strip_prefix(&self.endpoint.url)
+                .filter(|path| path.starts_with('/'))
+                .ok_or_else(elsewhere)?
+                .clone_into(&mut next);
         }
         Err(RestError::Incomplete { what: format!("GET {path}"), field: "last page" })
     }
@@ -155,8 +159,14 @@ async fn read(what: &str, response: Response) -> Result<Value, RestError> {
     if status.is_success() {
         return Ok(json);
     }
-    let text = |field: &str| json.pointer(&format!("/error/{field}")).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Err(RestError::Refused { what: what.to_owned(), status: status.as_u16(), code: text("code"), message: text("message") })
+    let text =
+        |field: &str| json.pointer(&format!("/error/{field}")).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Err(RestError::Refused {
+        what: what.to_owned(),
+        status: status.as_u16(),
+        code: text("code"),
+        message: text("message"),
+    })
 }
 
 /// With its causes: reqwest's own words do not say why.
