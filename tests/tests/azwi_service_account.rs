@@ -1,0 +1,204 @@
+//! `azwi serviceaccount` with Graph, Resource Manager and a token endpoint that accepts what was created there. What it
+//! does in Kubernetes is seen with a real API server.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result};
+use azwi_tests::binaries::binary;
+use azwi_tests::emulator::{Emulator, OPERATOR_SECRET, SUBSCRIPTION, clients};
+use azwi_tests::jwt;
+use azwi_tests::proxy::Proxy;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+const SUBJECT: &str = "system:serviceaccount:shop:cart";
+/// What needs no cluster and no role.
+const NO_CLUSTER: [&str; 2] = ["--skip-phases", "service-account,role-assignment"];
+const MANAGED: [&str; 5] = [
+    "--managed-identity-name=cart",
+    "--managed-identity-resource-group=shop",
+    "--managed-identity-location=westeurope",
+    "--subscription-id",
+    SUBSCRIPTION,
+];
+
+struct Azure(Emulator<'static>);
+
+impl Azure {
+    fn new() -> Result<Self> {
+        Ok(Self(Emulator::start()?))
+    }
+
+    fn azwi(&self, arguments: &[&str]) -> Result<Output> {
+        let url = self.0.authority().trim_end_matches('/');
+        let mut command = Command::new(binary("azwi")?);
+        command.env_clear().env("SSL_CERT_FILE", self.0.ca_file());
+        for name in ["AZURE_AUTHORITY_HOST", "AZURE_GRAPH_ENDPOINT", "AZURE_RESOURCE_MANAGER_ENDPOINT"] {
+            command.env(name, url);
+        }
+        command.env("AZURE_CLIENT_SECRET", OPERATOR_SECRET).arg("serviceaccount").args(arguments);
+        command.args(["--auth-method=client_secret", "--azure-tenant-id", TENANT, "--client-id", clients::OPERATOR]);
+        command.arg("--service-account-namespace=shop");
+        if !arguments.iter().any(|argument| argument.starts_with("--service-account-name=")) {
+            command.arg("--service-account-name=cart");
+        }
+        command.args(["--service-account-issuer-url", self.0.issuer()]);
+        Ok(command.output()?)
+    }
+
+    fn good(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.azwi(arguments)?;
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn bad(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.azwi(arguments)?;
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
+    fn steps(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let document: Value = serde_json::from_str(&self.good(&[arguments, &["--output=json"]].concat())?)?;
+        Ok(document.get("steps").and_then(Value::as_array).context("no steps")?.clone())
+    }
+
+    /// Status and, where there is a token, whose it is, of an app that runs as the service account.
+    fn app(&self, client_id: &str) -> Result<(u16, Option<Value>)> {
+        let directory = TempDir::new()?;
+        let file = directory.path().join("token");
+        fs::write(&file, self.0.token(SUBJECT)?)?;
+        let [file, ca] = [&file, &self.0.ca_file().to_owned()].map(|path| path.display().to_string());
+        let env = [
+            ("AZURE_CLIENT_ID", client_id),
+            ("AZURE_TENANT_ID", TENANT),
+            ("AZURE_FEDERATED_TOKEN_FILE", &*file),
+            ("AZURE_AUTHORITY_HOST", self.0.authority()),
+        ];
+        let sidecar = Proxy::start(&env, &["--ca-file", &ca, "--propagation-grace=0"])?;
+        let answer = sidecar.token("resource=https://vault.azure.net")?;
+        let claims = (answer.status == 200).then(|| jwt::claims(&answer.field("access_token")));
+        Ok((answer.status, claims.and_then(|claims| claims.get("appid").cloned())))
+    }
+}
+
+fn outcomes(steps: &[Value]) -> Vec<&str> {
+    steps.iter().filter_map(|step| step.get("outcome")?.as_str()).collect()
+}
+
+fn client_id(steps: &[Value]) -> Result<String> {
+    let id = steps.first().and_then(|step| step.get("id")?.as_str());
+    Ok(id.context("no client id")?.to_owned())
+}
+
+#[test]
+fn an_app_gets_a_token_as_the_application_that_was_created_for_it() -> Result<()> {
+    let azure = Azure::new()?;
+    let steps = azure.steps(&[&["create"][..], &NO_CLUSTER].concat())?;
+    assert_eq!(outcomes(&steps), ["created", "created", "created"]);
+    let id = client_id(&steps)?;
+    assert_eq!(azure.app(&id)?, (200, Some(id.into())));
+    Ok(())
+}
+
+#[test]
+fn an_app_gets_a_token_as_the_managed_identity_that_was_created_for_it() -> Result<()> {
+    let azure = Azure::new()?;
+    let scope = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop");
+    let role = ["create", "--skip-phases=service-account", "--azure-role=Reader", "--azure-scope", &scope];
+    let steps = azure.steps(&[&role[..], &MANAGED].concat())?;
+    assert_eq!(outcomes(&steps), ["created", "created", "created"]);
+    let id = client_id(&steps)?;
+    assert_eq!(azure.app(&id)?, (200, Some(id.into())));
+    assert_eq!(outcomes(&azure.steps(&[&role[..], &MANAGED].concat())?), ["exists", "exists", "exists"]);
+    Ok(())
+}
+
+#[test]
+fn what_is_there_is_not_created_again() -> Result<()> {
+    let azure = Azure::new()?;
+    let create = [&["create"][..], &NO_CLUSTER].concat();
+    let first = azure.steps(&create)?;
+    let second = azure.steps(&create)?;
+    assert_eq!(outcomes(&second), ["exists", "exists", "exists"]);
+    assert_eq!(client_id(&first)?, client_id(&second)?);
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() -> Result<()> {
+    let azure = Azure::new()?;
+    let create = [&["create"][..], &NO_CLUSTER].concat();
+    let told = azure.good(&[&create[..], &["--dry-run"]].concat())?;
+    assert_eq!(told.matches("would create").count(), 3, "{told}");
+    assert!(told.ends_with("\nNothing was done.\n"), "{told}");
+    assert_eq!(outcomes(&azure.steps(&create)?), ["created", "created", "created"]);
+    Ok(())
+}
+
+#[test]
+fn a_directory_that_does_not_know_yet_what_was_just_created_is_waited_for() -> Result<()> {
+    let azure = Azure::new()?;
+    azure.0.faults(r#"{"replication_lag":2}"#)?;
+    let steps = azure.steps(&[&["create"][..], &NO_CLUSTER].concat())?;
+    assert_eq!(outcomes(&steps), ["created", "created", "created"]);
+    Ok(())
+}
+
+#[test]
+fn one_phase_can_be_done_by_itself() -> Result<()> {
+    let azure = Azure::new()?;
+    let steps = azure.steps(&["create", "phase", "app"])?;
+    assert_eq!(outcomes(&steps), ["created", "created"]);
+    let id = client_id(&steps)?;
+    assert_eq!(azure.app(&id)?.0, 403);
+    assert_eq!(outcomes(&azure.steps(&["create", "phase", "federated-identity"])?), ["created"]);
+    assert_eq!(azure.app(&id)?.0, 200);
+    assert_eq!(outcomes(&azure.steps(&["delete", "phase", "fi"])?), ["deleted"]);
+    assert_eq!(azure.app(&id)?.0, 403);
+    Ok(())
+}
+
+#[test]
+fn what_is_deleted_can_get_no_token_and_need_not_be_deleted_again() -> Result<()> {
+    let azure = Azure::new()?;
+    let id = client_id(&azure.steps(&[&["create"][..], &NO_CLUSTER].concat())?)?;
+    let delete = [&["delete"][..], &NO_CLUSTER].concat();
+    assert_eq!(outcomes(&azure.steps(&delete)?), ["deleted"]);
+    assert_eq!(azure.app(&id)?.0, 403);
+    assert_eq!(outcomes(&azure.steps(&delete)?), ["absent"]);
+    Ok(())
+}
+
+#[test]
+fn the_twenty_first_service_account_of_an_identity_is_told_of_identity_bindings() -> Result<()> {
+    let azure = Azure::new()?;
+    let id = client_id(&azure.steps(&["create", "phase", "app"])?)?;
+    for number in 0..20 {
+        let name = format!("--service-account-name=other-{number}");
+        azure.good(&["create", "phase", "fi", "--aad-application-client-id", &id, &name])?;
+    }
+    let why = azure.bad(&["create", "phase", "fi", "--aad-application-client-id", &id])?;
+    assert!(why.contains("has 20 federated identity credentials") && why.contains("identity binding"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn a_missing_flag_is_named_with_the_phase_that_needs_it() -> Result<()> {
+    let azure = Azure::new()?;
+    let why = azure.bad(&["create", "--skip-phases=service-account"])?;
+    let wanted = "--azure-role is needed by the phase role-assignment; --skip-phases role-assignment leaves it out";
+    assert!(why.contains(wanted), "{why}");
+    Ok(())
+}
+
+#[test]
+fn whoever_cannot_log_in_is_told_why_in_entra_s_words() -> Result<()> {
+    let azure = Azure::new()?;
+    let why = azure.bad(&["create", "phase", "app", "--client-secret=wrong"])?;
+    assert!(why.contains("AADSTS7000215"), "{why}");
+    assert!(!why.contains("wrong"), "{why}");
+    Ok(())
+}
