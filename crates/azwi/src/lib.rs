@@ -4,6 +4,7 @@
 //! speaks to Kubernetes as kubectl does, and never prints a secret or a token that nobody asked for.
 
 mod cli;
+mod doctor;
 mod jwks;
 mod output;
 pub mod pod_identity;
