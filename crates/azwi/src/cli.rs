@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{doctor, jwks, pod_identity};
+use crate::{doctor, jwks, pod_identity, token};
 
 /// What `version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
@@ -35,6 +35,8 @@ enum Command {
     PodIdentity(pod_identity::Command),
     /// Say what keeps a pod from getting a token
     Doctor(doctor::Arguments),
+    /// Exchange a service account token and show what the access token says
+    Token(token::Arguments),
     /// Say which version this is
     Version,
     /// Write what makes a shell complete azwi's arguments
@@ -64,6 +66,7 @@ impl Command {
             Self::Jwks(arguments) => jwks::run(&arguments, &mut out)?,
             Self::PodIdentity(command) => runtime()?.block_on(pod_identity::run(&command, &mut out))?,
             Self::Doctor(arguments) => doctor::run(&arguments, &mut out)?,
+            Self::Token(arguments) => runtime()?.block_on(token::run(&arguments, &mut out))?,
             Self::Version => writeln!(out, "{NAME} {VERSION}")?,
             Self::Completion { shell } => clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut out),
         }

@@ -8,5 +8,6 @@ mod doctor;
 mod jwks;
 mod output;
 pub mod pod_identity;
+mod token;
 
 pub use cli::main;
