@@ -1,6 +1,6 @@
 //! `azwi doctor` and `azwi token` as they are run.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test, in helpers too")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test, in helpers too")]
 
 use std::fs;
 use std::path::Path;
