@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{jwks, pod_identity, service_account};
+use crate::{doctor, jwks, pod_identity, service_account, token};
 
 /// What `version` says: from which commit, too.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("AZWI_COMMIT"), ")");
@@ -36,6 +36,10 @@ enum Command {
     /// Bring workloads over from AAD Pod Identity
     #[command(name = "podidentity", alias = "pi", subcommand)]
     PodIdentity(pod_identity::Command),
+    /// Say what keeps a pod from getting a token
+    Doctor(doctor::Arguments),
+    /// Exchange a service account token and show what the access token says
+    Token(token::Arguments),
     /// Say which version this is
     Version,
     /// Write what makes a shell complete azwi's arguments
@@ -67,6 +71,8 @@ impl Command {
             Self::ServiceAccount(arguments) => {
                 runtime()?.block_on(service_account::run(arguments, &lookup, &mut out))?;
             }
+            Self::Doctor(arguments) => doctor::run(&arguments, &mut out)?,
+            Self::Token(arguments) => runtime()?.block_on(token::run(&arguments, &mut out))?,
             Self::Version => writeln!(out, "{NAME} {VERSION}")?,
             Self::Completion { shell } => clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut out),
         }

@@ -5,9 +5,11 @@
 
 mod azure;
 mod cli;
+mod doctor;
 mod jwks;
 mod output;
 pub mod pod_identity;
 mod service_account;
+mod token;
 
 pub use cli::main;

@@ -176,6 +176,14 @@ mod tests {
     }
 
     #[test]
+    fn every_known_code_is_on_the_page_for_troubleshooting() {
+        let page = include_str!("../../../docs/troubleshooting.md");
+        for (code, _) in CODES {
+            assert!(page.contains(&format!("| AADSTS{code} | ")), "{code} is not on the page");
+        }
+    }
+
+    #[test]
     fn without_a_known_code_the_error_decides() {
         assert_eq!(classify(&[1], "temporarily_unavailable", 400), Transient);
         assert_eq!(classify(&[], "server_error", 400), Transient);
