@@ -70,7 +70,7 @@ impl Azure {
         let directory = TempDir::new()?;
         let file = directory.path().join("token");
         fs::write(&file, self.0.token(SUBJECT)?)?;
-        let [file, ca] = [&file, &self.0.ca_file().to_owned()].map(|path| path.display().to_string());
+        let [file, ca] = [&file, &self.0.ca_file()].map(|path| path.display().to_string());
         let env = [
             ("AZURE_CLIENT_ID", client_id),
             ("AZURE_TENANT_ID", TENANT),
@@ -200,5 +200,19 @@ fn whoever_cannot_log_in_is_told_why_in_entra_s_words() -> Result<()> {
     let why = azure.bad(&["create", "phase", "app", "--client-secret=wrong"])?;
     assert!(why.contains("AADSTS7000215"), "{why}");
     assert!(!why.contains("wrong"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn every_flag_is_on_the_page_of_the_command() -> Result<()> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/azwi/serviceaccount.md"))?;
+    let help = Command::new(binary("azwi")?).args(["serviceaccount", "create", "--help"]).output()?;
+    let help = String::from_utf8(help.stdout)?;
+    let words = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
+    let flags: Vec<_> = words.map(|word| word.trim_end_matches([',', ':'])).filter(|flag| *flag != "--help").collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags {
+        assert!(page.contains(&format!("{flag}`")) || page.contains(&format!("{flag} ")), "{flag}");
+    }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod reinvocation;
 mod release;
 mod requests;
 mod reviews;
+mod service_account;
 mod upgrade;
 mod values;
 mod workload;
