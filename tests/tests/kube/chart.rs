@@ -103,6 +103,30 @@ fn without_a_tenant_nothing_is_rendered() {
     assert!(refused.contains("azureTenantID"), "{refused}");
 }
 
+/// Else they would go on with what they had read at their start.
+#[test]
+fn replicas_are_replaced_where_what_they_read_at_their_start_changes() -> Result<()> {
+    let checksum = |tenant: &str| -> Result<String> {
+        let rendered = template(&["--set", &format!("azureTenantID={tenant}")])?;
+        let line = rendered.lines().find(|line| line.contains("checksum/config: ")).context("no checksum")?;
+        Ok(line.to_owned())
+    };
+    assert_eq!(checksum("one.example")?, checksum("one.example")?);
+    assert_ne!(checksum("one.example")?, checksum("other.example")?);
+    Ok(())
+}
+
+#[test]
+fn who_may_ask_is_whom_the_network_policy_is_told() -> Result<()> {
+    let policy = ["--set", TENANT, "--set", "networkPolicy.enabled=true"];
+    let api_servers = ["--set", "networkPolicy.webhookFrom[0].ipBlock.cidr=10.1.2.3/32"];
+    let rendered = template(&[&policy[..], &api_servers].concat())?;
+    let from = "- port: healthz\n      from:\n        - ipBlock:\n            cidr: 10.1.2.3/32\n";
+    assert!(rendered.contains(from), "{rendered}");
+    assert!(!template(&policy)?.contains("from:"));
+    Ok(())
+}
+
 #[test]
 fn values_for_azure_workload_identitys_chart_are_understood() -> Result<()> {
     let values = "replicaCount=3,image.repository=r/w,image.release=v9,image.pullPolicy=Always,service.type=NodePort,\

@@ -17,6 +17,9 @@ use crate::workload::{CLIENT_ID, account, container, has_mount, pod};
 /// So many are created at once.
 const WRITERS: usize = 8;
 
+/// So many are created when it has happened what they are created meanwhile for.
+const AFTERWARDS: usize = 50;
+
 /// So often a pod is tried again; only what never works meets it.
 const TRIES: usize = 100;
 
@@ -26,7 +29,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Labelled pods in a namespace of their own.
 pub(crate) struct Load<'a> {
     cluster: &'a Cluster,
-    count: usize,
+    count: AtomicUsize,
     next: AtomicUsize,
     done: Mutex<usize>,
     more_done: Condvar,
@@ -36,13 +39,25 @@ impl<'a> Load<'a> {
     pub(crate) fn new(cluster: &'a Cluster, count: usize) -> Result<Self> {
         cluster.namespace("load")?;
         cluster.create(&account("load", "app", &json!({ "client-id": CLIENT_ID })))?;
-        Ok(Self { cluster, count, next: AtomicUsize::new(0), done: Mutex::default(), more_done: Condvar::new() })
+        Ok(Self {
+            cluster,
+            count: count.into(),
+            next: AtomicUsize::new(0),
+            done: Mutex::default(),
+            more_done: Condvar::new(),
+        })
+    }
+
+    /// As many as are created while something happens, and some more when it has happened.
+    pub(crate) fn endless(cluster: &'a Cluster) -> Result<Self> {
+        Self::new(cluster, usize::MAX)
     }
 
     /// Creates all of them while `meanwhile` runs; an error if one was refused, or has no identity.
     pub(crate) fn run(&self, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
         let refusals = self.insist(meanwhile)?;
-        ensure!(refusals.is_empty(), "{} of {} refused: {:?}", refusals.len(), self.count, refusals.first());
+        let count = self.next.load(Ordering::Relaxed);
+        ensure!(refusals.is_empty(), "{} of {count} refused: {:?}", refusals.len(), refusals.first());
         Ok(())
     }
 
@@ -51,6 +66,9 @@ impl<'a> Load<'a> {
         thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| self.write())).collect();
             let meanwhile = meanwhile();
+            if self.count.load(Ordering::Relaxed) == usize::MAX {
+                self.count.store(self.next.load(Ordering::Relaxed) + AFTERWARDS, Ordering::Relaxed);
+            }
             let mut refusals = Vec::new();
             for writer in writers {
                 refusals.extend(writer.join().map_err(|_| anyhow!("a writer panicked"))??);
@@ -75,7 +93,7 @@ impl<'a> Load<'a> {
         let mut refusals = Vec::new();
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.count {
+            if number >= self.count.load(Ordering::Relaxed) {
                 return Ok(refusals);
             }
             refusals.extend(runtime.block_on(self.create_at_last(&client, number))?);

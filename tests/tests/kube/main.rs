@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "a field that JSON lacks is null, and a failed index is a failed test")]
 
 mod annotations;
+mod asker;
 mod assets;
 mod certificates;
 mod chain;

@@ -106,18 +106,7 @@ fn a_service_account_may_be_applied_together_with_its_pods() -> Result<()> {
 #[test]
 fn a_changed_service_account_holds_for_pods_that_come_after() -> Result<()> {
     let place = Place::new()?;
-    let other = "33333333-3333-4333-8333-333333333333";
-    let annotation = format!("azure.workload.identity/client-id={other}");
-    let arguments = ["annotate", "--overwrite", "serviceaccount", "app", &annotation, "--namespace", &place.namespace];
-    place.installation.cluster.kubectl(&arguments)?;
-    // The watch tells the webhook in a moment; until then the pods are of the identity before.
-    azwi_tests::cluster::eventually(|| {
-        let mut pod = place.pod(&json!({}));
-        pod["metadata"]["name"] = Value::Null;
-        pod["metadata"]["generateName"] = "web-".into();
-        let created = place.installation.cluster.create(&pod)?;
-        Ok(variables(container(&created, "app")).contains(&("AZURE_CLIENT_ID", other)))
-    })
+    place.is_given_a_new_client_id()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
+use azwi_tests::cluster::eventually;
 use azwi_tests::webhook::Installation;
 use serde_json::{Value, json};
 
@@ -32,6 +33,23 @@ impl Place {
     /// A labelled pod of `app` named `web` with these annotations, whose prefix is left out.
     pub(crate) fn pod(&self, annotations: &Value) -> Value {
         pod(&self.namespace, "web", annotations)
+    }
+
+    /// Changes the annotation of `app`; returns once its pods are of the new identity.
+    pub(crate) fn is_given_a_new_client_id(&self) -> Result<()> {
+        let other = "33333333-3333-4333-8333-333333333333";
+        let annotation = format!("azure.workload.identity/client-id={other}");
+        let arguments =
+            ["annotate", "--overwrite", "serviceaccount", "app", &annotation, "--namespace", &self.namespace];
+        self.installation.cluster.kubectl(&arguments)?;
+        // The watch tells the webhook in a moment; until then the pods are of the identity before.
+        eventually(|| {
+            let mut pod = self.pod(&json!({}));
+            pod["metadata"]["name"] = Value::Null;
+            pod["metadata"]["generateName"] = "web-".into();
+            let created = self.installation.cluster.create(&pod)?;
+            Ok(variables(container(&created, "app")).contains(&("AZURE_CLIENT_ID", other)))
+        })
     }
 
     /// What becomes of [`Self::pod`].

@@ -1,6 +1,6 @@
 //! The few fields of a pod that count here, borrowed from its JSON.
 //!
-//! `null` stands for absent, as it does for the API server.
+//! Where a field may be absent, `null` stands for that, as it does for the API server.
 
 use std::borrow::Cow;
 
