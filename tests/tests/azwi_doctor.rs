@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 
 use azwi_tests::binaries::binary;
 use azwi_tests::emulator::{DEMO_SUBJECT, Emulator, clients};
+use azwi_tests::tls_server::Authority;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,6 +28,7 @@ fn stderr(output: &Output) -> String {
 
 /// A deployment that is set up, and its service account.
 fn cluster(client_id: &str) -> Value {
+    let bundle = STANDARD.encode(Authority::new("webhook").unwrap().pem());
     let selector = json!({ "matchLabels": { "azure.workload.identity/use": "true" } });
     json!({ "kind": "List", "items": [
         {
@@ -42,7 +46,7 @@ fn cluster(client_id: &str) -> Value {
         {
             "kind": "MutatingWebhookConfiguration",
             "metadata": { "name": "azure-wi-webhook" },
-            "webhooks": [{ "name": "w", "objectSelector": selector, "clientConfig": { "caBundle": "LS0t" } }],
+            "webhooks": [{ "name": "w", "objectSelector": selector, "clientConfig": { "caBundle": bundle } }],
         },
     ] })
 }
@@ -63,7 +67,7 @@ fn a_chain_that_holds_is_exit_code_0() {
 ✓ deployment/demo: label: azure.workload.identity/use: \"true\"
 ✓ deployment/demo: service account: default/demo
 ✓ deployment/demo: client id: 22222222-2222-4222-8222-222222222222
-✓ deployment/demo: webhook: w in azure-wi-webhook
+✓ deployment/demo: webhook: w in azure-wi-webhook, certificate authority until Jan  1 00:00:00 4096 +00:00
 ";
     assert_eq!((stdout(&output).as_str(), output.status.code()), (wanted, Some(0)));
 }
@@ -84,7 +88,7 @@ fn a_workload_that_is_not_there_is_exit_code_1() {
     let dir = with_files(&[("cluster.json", cluster(clients::DEMO).to_string())]);
     let output = azwi(dir.path(), &["doctor", "pod/other", "--offline", "cluster.json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("nothing to look at"));
+    assert_eq!(stderr(&output), "azwi: there is no pod/other in the files\n");
 }
 
 #[test]

@@ -1,35 +1,62 @@
 //! `azwi doctor`: walks the chain from a pod's label to Entra's answer and says of each link whether it holds, by what
-//! one sees that, and what to do. The checks are functions of what was gathered and ask nobody anything. A token is read
-//! for its claims, and never shown.
+//! one sees that, and what to do. The checks are functions of what was gathered, from a cluster or from files. Nothing is
+//! changed anywhere. A token is read for its claims, sent to Entra alone, and never shown.
 
+mod aadsts;
 mod check;
+mod credentials;
 mod federation;
+mod issuer;
+mod live;
 mod objects;
+mod policy;
+mod refusal;
+mod sidecar;
+mod targets;
+mod trial;
+mod webhook;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use azwi_conventions::container::PROXY;
+use azwi_entra::{CaBundle, TrustError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
+use reqwest::Certificate;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::azure::login::{Login, LoginError, Session};
+use crate::cluster::{Cluster, ClusterError, Connection};
+
 use check::Check;
 use federation::Claims;
-use objects::{Objects, kind, name, namespace};
+use issuer::Issuers;
+use objects::{Objects, kind, list, name, namespace, pod, reference, service_account_name, text};
+use targets::{Named, targets};
+use trial::Trial;
 
 const EXAMPLES: &str = "\
 Examples:
-  # Of all pods and workloads in the files
-  kubectl get pods,serviceaccounts -n shop -o yaml > shop.yaml
+  # Of all that ask for an identity in a namespace
+  azwi doctor -n shop
+
+  # Of one pod or workload, and of its federated credentials as whoever `az login` made you
+  azwi doctor pod/cart-0 -n shop
+  azwi doctor deployment/cart -n shop --azure
+
+  # Of files that somebody has sent
+  kubectl get pods,serviceaccounts,events -n shop -o yaml > shop.yaml
   kubectl get mutatingwebhookconfigurations,namespaces -o yaml > cluster.yaml
   azwi doctor --offline shop.yaml,cluster.yaml
 
-  # Of one pod, and of its token against the identity's credentials and the issuer's documents
+  # Of a token, with the identity's credentials and the issuer's documents
   kubectl create token cart -n shop --audience api://AzureADTokenExchange > token
   az identity federated-credential list --identity-name cart --resource-group shop > credentials.json
   curl --silent ISSUER/.well-known/openid-configuration > discovery.json
@@ -41,17 +68,38 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// pod/NAME, deployment/NAME or another workload; all if absent
+    /// pod/NAME, deployment/NAME or another workload; all that ask for an identity if absent
     #[arg(value_name = "KIND/NAME")]
-    workload: Option<String>,
-    /// Only what is in this namespace
+    workload: Option<Named>,
+    /// Where it is [default: the kubeconfig's; with --offline all of them]
     #[arg(long, short)]
     namespace: Option<String>,
+    /// Compare with the identity's federated credentials in Azure, too
+    #[arg(long, conflicts_with = "offline")]
+    azure: bool,
+    /// PEM file with more certificate authorities to trust: Entra's, or the issuer's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// How to print the checks
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(flatten)]
+    offline: Offline,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    login: Login,
+}
+
+/// In place of a cluster.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without a cluster")]
+struct Offline {
     /// What `kubectl get --output yaml` and `az … federated-credential list` printed
-    #[arg(long, required = true, value_delimiter = ',', value_name = "FILE,…")]
+    #[arg(long, value_delimiter = ',', value_name = "FILE,…")]
     offline: Vec<PathBuf>,
     /// A service account token of the pod
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "offline")]
     token_file: Option<PathBuf>,
     /// The issuer's /.well-known/openid-configuration
     #[arg(long, value_name = "FILE", requires = "token_file")]
@@ -59,9 +107,6 @@ pub(crate) struct Arguments {
     /// What the issuer publishes at the document's `jwks_uri`
     #[arg(long, value_name = "FILE", requires = "token_file")]
     jwks_file: Option<PathBuf>,
-    /// How to print the checks
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,8 +126,21 @@ pub(crate) enum DoctorError {
     Yaml { path: PathBuf, cause: Box<serde_saphyr::Error> },
     #[error("--token-file {}: holds no token", .0.display())]
     Token(PathBuf),
-    #[error("nothing to look at: the files have no such pod or workload")]
-    Nothing,
+    #[error("--ca-file: {0}")]
+    Trust(#[from] TrustError),
+    #[error("--ca-file, or the system's certificate authorities: {0}")]
+    Roots(#[from] reqwest::Error),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error("there is no {0}")]
+    NotThere(String),
+    #[error(
+        "nothing to look at: nothing {0} has the label azure.workload.identity/use, or a service account with the \
+         annotation azure.workload.identity/client-id. KIND/NAME names what should have"
+    )]
+    Nothing(String),
     #[error("{failing} of {all} checks do not hold")]
     Failing { failing: usize, all: usize },
     #[error("stdout: {0}")]
@@ -94,56 +152,189 @@ pub(crate) enum DoctorError {
 /// Runs the command.
 ///
 /// # Errors
-/// A file cannot be read, there is nothing to look at, or a check does not hold.
-pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), DoctorError> {
-    let documents: Vec<Vec<Value>> = arguments.offline.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    let objects = Objects::new(documents.concat());
-    let mut checks: Vec<Check> = objects
-        .workloads()
-        .filter(|object| arguments.concerns(object))
-        .flat_map(|object| workload::checks(&objects, object))
-        .collect();
-    if checks.is_empty() {
-        return Err(DoctorError::Nothing);
-    }
-    checks.extend(arguments.token_checks(&objects)?);
+/// A file or the cluster cannot be read, there is nothing to look at, or a check does not hold.
+pub(crate) async fn run(
+    arguments: &Arguments,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    out: &mut impl Write,
+) -> Result<(), DoctorError> {
+    let checks =
+        if arguments.offline.offline.is_empty() { arguments.live(lookup).await? } else { arguments.from_files()? };
     print(&checks, arguments.output, out)?;
-    match checks.iter().filter(|check| !check.holds).count() {
+    match checks.iter().filter(|check| check.is_failing()).count() {
         0 => Ok(()),
         failing => Err(DoctorError::Failing { failing, all: checks.len() }),
     }
 }
 
 impl Arguments {
-    fn concerns(&self, object: &Value) -> bool {
-        let here = self.namespace.as_deref().is_none_or(|wanted| namespace(object) == wanted);
-        let named = self.workload.as_deref().is_none_or(|wanted| {
-            wanted.split_once('/').is_some_and(|(wanted_kind, wanted_name)| {
-                kind(object).eq_ignore_ascii_case(wanted_kind) && name(object) == wanted_name
-            })
-        });
-        here && named
+    fn from_files(&self) -> Result<Vec<Check>, DoctorError> {
+        let documents: Vec<Vec<Value>> =
+            self.offline.offline.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        let objects = Objects::new(documents.concat());
+        let targets = self.targets(&objects, self.namespace.as_deref(), "in the files")?;
+        let mut checks: Vec<_> =
+            targets.into_iter().flat_map(|target| workload::checks(&objects, target, now())).collect();
+        checks.extend(self.token_checks(&objects)?);
+        Ok(checks)
+    }
+
+    async fn live(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Check>, DoctorError> {
+        let session = if self.azure { Some(self.login.session(lookup)?) } else { None };
+        let roots = self.roots()?;
+        let issuers = Issuers::new(certificates(&roots)?)?;
+        let cluster = self.connection.connect().await?;
+        let namespace = self.namespace.as_deref().unwrap_or(&cluster.namespace);
+        let objects = live::objects(&cluster, namespace).await?;
+        let examination = Examination { cluster: &cluster, namespace, issuers, roots, session };
+        let (mut checks, mut accounts) = (Vec::new(), BTreeSet::new());
+        for target in self.targets(&objects, Some(namespace), &format!("in namespace {namespace}"))? {
+            checks.extend(workload::checks(&objects, target, now()));
+            checks.extend(examination.of(target, &mut accounts).await?);
+        }
+        Ok(checks)
+    }
+
+    fn targets<'a>(
+        &self,
+        objects: &'a Objects,
+        namespace: Option<&str>,
+        place: &str,
+    ) -> Result<Vec<&'a Value>, DoctorError> {
+        let targets = targets(objects, self.workload.as_ref(), namespace);
+        match &self.workload {
+            _ if !targets.is_empty() => Ok(targets),
+            Some(named) => Err(DoctorError::NotThere(format!("{named} {place}"))),
+            None => Err(DoctorError::Nothing(place.to_owned())),
+        }
     }
 
     fn token_checks(&self, objects: &Objects) -> Result<Vec<Check>, DoctorError> {
-        let Some(path) = &self.token_file else { return Ok(Vec::new()) };
+        const SUBJECT: &str = "token";
+        let Offline { token_file: Some(path), discovery_file, jwks_file, .. } = &self.offline else {
+            return Ok(Vec::new());
+        };
         let token = fs::read_to_string(path).map_err(|cause| DoctorError::File { path: path.clone(), cause })?;
-        let malformed = || DoctorError::Token(path.clone());
-        let claims: Claims = part(&token, 1).ok_or_else(malformed)?;
-        let header: Value = part(&token, 0).ok_or_else(malformed)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut checks = vec![federation::expiry(&claims, now)];
-        if let Some(path) = &self.discovery_file {
+        let (header, claims) = parts(&token).ok_or_else(|| DoctorError::Token(path.clone()))?;
+        let mut checks = vec![federation::expiry(SUBJECT, &claims, now())];
+        if let Some(path) = discovery_file {
             let document = read(path)?.into_iter().next().unwrap_or_default();
-            checks.push(federation::discovery(&claims, &document));
+            checks.push(federation::discovery(SUBJECT, &claims, &document));
         }
-        if let Some(path) = &self.jwks_file {
+        if let Some(path) = jwks_file {
             let keys = read(path)?.into_iter().next().unwrap_or_default();
-            checks.push(federation::signing_key(objects::text(&header, "/kid"), &keys));
+            checks.push(federation::signing_key(SUBJECT, text(&header, "/kid"), &keys));
         }
-        checks.push(federation::credential(&claims, &objects.credentials()));
+        checks.push(federation::credential(SUBJECT, &claims, &objects.credentials()));
         Ok(checks)
     }
+
+    /// The PEM text of --ca-file.
+    fn roots(&self) -> Result<Option<Vec<u8>>, DoctorError> {
+        let read = |path: &PathBuf| fs::read(path).map_err(|cause| DoctorError::File { path: path.clone(), cause });
+        self.ca_file.as_ref().map(read).transpose()
+    }
+}
+
+fn certificates(pem: &Option<Vec<u8>>) -> Result<Vec<Certificate>, reqwest::Error> {
+    pem.as_deref().map(Certificate::from_pem_bundle).transpose().map(Option::unwrap_or_default)
+}
+
+/// Who is asked about what the objects do not tell.
+struct Examination<'a> {
+    cluster: &'a Cluster,
+    namespace: &'a str,
+    issuers: Issuers,
+    roots: Option<Vec<u8>>,
+    session: Option<Session>,
+}
+
+impl Examination<'_> {
+    /// `accounts` have had their turn.
+    async fn of(&self, target: &Value, accounts: &mut BTreeSet<String>) -> Result<Vec<Check>, DoctorError> {
+        let subject = reference(target);
+        let (admission, admitted) = live::admission(self.cluster, &subject, self.namespace, target).await?;
+        let mut checks = vec![admission];
+        if kind(target) == "Pod" {
+            checks.extend(self.log(&subject, target).await);
+        }
+        // What the webhook made of a new pod tells more than what it once made of this one.
+        let pod = admitted.as_ref().or_else(|| pod(target).filter(|pod| workload::token(pod).is_some()));
+        if let Some(pod) = pod.filter(|pod| accounts.insert(service_account_name(pod).to_owned())) {
+            checks.extend(self.federation(pod).await?);
+        }
+        Ok(checks)
+    }
+
+    /// Of the sidecar: what went wrong lately.
+    async fn log(&self, subject: &str, pod: &Value) -> Option<Check> {
+        const NAME: &str = "sidecar's log";
+        let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
+        let mut statuses = statuses.into_iter().flat_map(|statuses| list(pod, statuses));
+        statuses.find(|status| text(status, "/name") == PROXY)?;
+        Some(match live::log(self.cluster, namespace(pod), name(pod), PROXY).await {
+            Ok(log) => match log.lines().rev().find(|line| is_trouble(line)) {
+                Some(line) => Check::fails(subject, NAME, line, "docs/errors.md has what each line means"),
+                None => Check::holds(subject, NAME, "nothing went wrong in the last 15 minutes"),
+            },
+            Err(error) => Check::unknown(subject, NAME, error.to_string()),
+        })
+    }
+
+    /// From the service account's token to Entra's answer. The token leaves here to Entra only.
+    async fn federation(&self, pod: &Value) -> Result<Vec<Check>, DoctorError> {
+        let account = service_account_name(pod);
+        let subject = format!("serviceaccount/{account}");
+        let audience = workload::token(pod).map(|token| text(token, "/audience")).unwrap_or_default();
+        let token = match live::service_account_token(self.cluster, self.namespace, account, audience).await {
+            Ok(token) => token,
+            Err(error) => return Ok(vec![Check::unknown(&subject, "token", error.to_string())]),
+        };
+        let Some((header, claims)) = parts(&token) else {
+            return Ok(vec![Check::unknown(&subject, "token", "the API server signed none that can be read")]);
+        };
+        let mut checks = self.issuers.checks(&subject, &claims, text(&header, "/kid")).await;
+        match Trial::of(pod) {
+            Ok(trial) => {
+                checks.extend(self.credential(&subject, &claims, &trial.client.to_string()).await);
+                checks.push(trial.check(&subject, &token, self.bundle()?).await);
+            }
+            Err(why) => checks.push(Check::unknown(&subject, "Entra's answer", why)),
+        }
+        Ok(checks)
+    }
+
+    async fn credential(&self, subject: &str, claims: &Claims, client_id: &str) -> Option<Check> {
+        const NAME: &str = "federated credential";
+        Some(match credentials::credentials(self.session.as_ref()?, client_id).await {
+            Ok(Some(found)) => federation::credential(subject, claims, &found.iter().collect::<Vec<_>>()),
+            Ok(None) => Check::fails(
+                subject,
+                NAME,
+                format!("the tenant has neither an application nor a managed identity with client id {client_id}"),
+                "is it the annotation of another environment's identity? az ad sp show --id CLIENT_ID",
+            ),
+            Err(error) => Check::unknown(subject, NAME, error.to_string()),
+        })
+    }
+
+    fn bundle(&self) -> Result<Option<CaBundle>, DoctorError> {
+        Ok(self.roots.as_deref().map(CaBundle::from_pem).transpose()?)
+    }
+}
+
+fn is_trouble(line: &str) -> bool {
+    line.contains(r#""level":"ERROR""#) || line.contains(r#""level":"WARN""#)
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Header and claims of a JWT, unverified.
+fn parts(jwt: &str) -> Option<(Value, Claims)> {
+    Some((part(jwt, 0)?, part(jwt, 1)?))
 }
 
 /// A part of a JWT, unverified.
@@ -165,7 +356,11 @@ fn print(checks: &[Check], output: Output, out: &mut impl Write) -> Result<(), D
         return Ok(writeln!(out)?);
     }
     for check in checks {
-        let mark = if check.holds { '✓' } else { '✗' };
+        let mark = match check.holds {
+            Some(true) => '✓',
+            Some(false) => '✗',
+            None => '?',
+        };
         writeln!(out, "{mark} {}: {}: {}", check.subject, check.name, check.evidence)?;
         if let Some(fix) = &check.fix {
             writeln!(out, "  fix: {fix}")?;

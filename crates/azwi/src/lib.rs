@@ -5,6 +5,7 @@
 
 mod azure;
 mod cli;
+pub mod cluster;
 mod doctor;
 mod jwks;
 mod output;

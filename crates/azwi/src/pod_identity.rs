@@ -41,7 +41,6 @@ mod settings;
 mod source;
 mod workload;
 
-pub use cluster::ClusterError;
 pub use error::Error;
 pub use files::{Files, RenderError};
 pub use finding::{Finding, Unusable, Weight};

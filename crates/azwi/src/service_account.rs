@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 
 use crate::azure::login::LoginError;
 use crate::azure::rest::RestError;
+use crate::cluster::ClusterError;
 use arguments::{Arguments, Missing};
 use report::Report;
 
@@ -73,6 +74,8 @@ pub(crate) enum ServiceAccountError {
     Login(#[from] LoginError),
     #[error(transparent)]
     Azure(#[from] RestError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     #[error("Kubernetes: {0}")]
     Kubernetes(#[from] Box<kube::Error>),
     #[error("there is no {0}: the phase aad-application creates it")]

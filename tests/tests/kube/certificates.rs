@@ -18,7 +18,7 @@ const CERTIFICATE: &str = "certificate.cert-manager.io/azure-wi-webhook-serving-
 const CONFIGURATION: &str = "mutatingwebhookconfiguration/azure-wi-webhook-mutating-webhook-configuration";
 
 /// Puts a certificate of `authority` into the Secret, as somebody else than the webhook does.
-fn put_certificate(cluster: &Cluster, authority: &Authority, names: &[&str]) -> Result<()> {
+pub(crate) fn put_certificate(cluster: &Cluster, authority: &Authority, names: &[&str]) -> Result<()> {
     let (certificate, key) = authority.certificate(names)?;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
@@ -37,7 +37,7 @@ fn trust(cluster: &Cluster, authorities: &[&Authority]) -> Result<()> {
     cluster.kubectl(&["patch", CONFIGURATION, "--type=json", "--patch", &patch.to_string()]).map(drop)
 }
 
-fn service() -> String {
+pub(crate) fn service() -> String {
     format!("azure-wi-webhook-webhook-service.{NAMESPACE}.svc")
 }
 

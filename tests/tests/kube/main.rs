@@ -12,6 +12,7 @@ mod certificates;
 mod chain;
 mod chart;
 mod denials;
+mod doctor;
 mod golden;
 mod jwks;
 mod load;

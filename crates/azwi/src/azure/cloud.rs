@@ -41,6 +41,13 @@ pub(crate) struct EndpointError {
 }
 
 impl Cloud {
+    /// The cloud whose Entra ID is at `authority`, if it is one of those with a name.
+    pub(crate) fn at(authority: &str) -> Option<Self> {
+        let clouds = CloudName::value_variants().iter().filter_map(|name| Self::new(*name, |_| None).ok());
+        let authority = authority.trim_end_matches('/');
+        clouds.into_iter().find(|cloud| cloud.authority.eq_ignore_ascii_case(authority))
+    }
+
     /// A cloud, with what the environment says of private ones: `AZURE_AUTHORITY_HOST`, `AZURE_GRAPH_ENDPOINT` and
     /// `AZURE_RESOURCE_MANAGER_ENDPOINT`. Tokens stay those for the named cloud's APIs.
     ///
@@ -102,6 +109,14 @@ mod tests {
         assert_eq!(public.graph.scope, "https://graph.microsoft.com/.default");
         assert_eq!(china.resource_manager.url, "https://management.chinacloudapi.cn");
         assert_ne!(public.audience, china.audience);
+    }
+
+    #[test]
+    fn a_cloud_is_known_by_its_authority() {
+        let audience = |authority| Cloud::at(authority).map(|cloud| cloud.audience);
+        assert_eq!(audience("https://login.microsoftonline.us/"), Some(TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT));
+        assert_eq!(audience("https://login.microsoftonline.com"), Some(TOKEN_EXCHANGE_AUDIENCE));
+        assert_eq!(audience("https://login.example/"), None);
     }
 
     #[test]

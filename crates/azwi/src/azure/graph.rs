@@ -81,6 +81,18 @@ impl Graph {
         found.first().map(|found| text(found, "id")).transpose()
     }
 
+    /// Resource id of the user-assigned managed identity with this client id.
+    ///
+    /// # Errors
+    /// Graph refuses.
+    pub(crate) async fn managed_identity(&self, client_id: &str) -> Result<Option<String>, RestError> {
+        const TYPE: &str = "/providers/microsoft.managedidentity/userassignedidentities/";
+        let found = self.0.list(&format!("{SERVICE_PRINCIPALS}?$filter={}", filter("appId", client_id))).await?;
+        let names = found.iter().filter_map(|found| found.get("alternativeNames")?.as_array()).flatten();
+        let mut ids = names.filter_map(Value::as_str).filter(|name| name.to_ascii_lowercase().contains(TYPE));
+        Ok(ids.next().map(str::to_owned))
+    }
+
     /// Makes one, as soon as Graph knows the application everywhere.
     ///
     /// # Errors

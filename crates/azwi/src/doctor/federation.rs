@@ -7,8 +7,6 @@ use serde_json::Value;
 use super::check::Check;
 use super::objects::{list, text};
 
-const SUBJECT: &str = "token";
-
 /// What a token says of itself.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Claims {
@@ -34,11 +32,11 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
 }
 
 /// `now` in seconds since the epoch.
-pub(crate) fn expiry(claims: &Claims, now: u64) -> Check {
+pub(crate) fn expiry(subject: &str, claims: &Claims, now: u64) -> Check {
     match claims.exp.checked_sub(now) {
-        Some(left @ 1..) => Check::holds(SUBJECT, "expiry", format!("{left} seconds left")),
+        Some(left @ 1..) => Check::holds(subject, "expiry", format!("{left} seconds left")),
         _ => Check::fails(
-            SUBJECT,
+            subject,
             "expiry",
             format!("expired {} seconds ago", now - claims.exp),
             "kubelet renews it: kubectl describe pod for mount errors, and the node's clock",
@@ -47,13 +45,13 @@ pub(crate) fn expiry(claims: &Claims, now: u64) -> Check {
 }
 
 /// `OpenID` Connect Discovery 1.0, section 4.3: the document's issuer is the token's, byte for byte.
-pub(crate) fn discovery(claims: &Claims, document: &Value) -> Check {
+pub(crate) fn discovery(subject: &str, claims: &Claims, document: &Value) -> Check {
     let published = text(document, "/issuer");
     if published == claims.iss {
-        return Check::holds(SUBJECT, "issuer", published);
+        return Check::holds(subject, "issuer", published);
     }
     Check::fails(
-        SUBJECT,
+        subject,
         "issuer",
         format!(
             "the token says {}, the discovery document {published}: {}",
@@ -64,18 +62,18 @@ pub(crate) fn discovery(claims: &Claims, document: &Value) -> Check {
     )
 }
 
-pub(crate) fn signing_key(kid: &str, keys: &Value) -> Check {
+pub(crate) fn signing_key(subject: &str, kid: &str, keys: &Value) -> Check {
     let known: Vec<_> = list(keys, "/keys").iter().map(|key| text(key, "/kid")).collect();
     if known.contains(&kid) {
-        return Check::holds(SUBJECT, "signing key", kid);
+        return Check::holds(subject, "signing key", kid);
     }
     let evidence = format!("the token is signed by {kid}, the issuer publishes {}", known.join(", "));
     let fix = "publish the cluster's present keys: azwi jwks, or kubectl get --raw /openid/v1/jwks";
-    Check::fails(SUBJECT, "signing key", evidence, fix)
+    Check::fails(subject, "signing key", evidence, fix)
 }
 
 /// Issuer, subject and audience of one credential are the token's; else how the nearest differs.
-pub(crate) fn credential(claims: &Claims, credentials: &[&Value]) -> Check {
+pub(crate) fn credential(subject: &str, claims: &Claims, credentials: &[&Value]) -> Check {
     let audience = claims.aud.first().map(String::as_str).unwrap_or_default();
     let fix = format!(
         "az identity federated-credential create --name NAME --identity-name IDENTITY --resource-group GROUP --issuer {} --subject {} --audiences {audience}",
@@ -83,14 +81,14 @@ pub(crate) fn credential(claims: &Claims, credentials: &[&Value]) -> Check {
     );
     let nearest = credentials.iter().min_by_key(|credential| mismatches(claims, credential).len());
     let Some(nearest) = nearest else {
-        return Check::fails(SUBJECT, "federated credential", "the identity has none", fix);
+        return Check::fails(subject, "federated credential", "the identity has none", fix);
     };
     let mismatches = mismatches(claims, nearest);
     if mismatches.is_empty() {
-        return Check::holds(SUBJECT, "federated credential", text(nearest, "/name"));
+        return Check::holds(subject, "federated credential", text(nearest, "/name"));
     }
     let evidence = format!("{} is the nearest: {}", text(nearest, "/name"), mismatches.join("; "));
-    Check::fails(SUBJECT, "federated credential", evidence, fix)
+    Check::fails(subject, "federated credential", evidence, fix)
 }
 
 fn mismatches(claims: &Claims, credential: &Value) -> Vec<String> {
@@ -126,6 +124,7 @@ mod tests {
 
     use super::*;
 
+    const SUBJECT: &str = "serviceaccount/cart";
     const ISSUER: &str = "https://cluster.example/";
 
     fn claims() -> Claims {
@@ -146,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_credential_that_matches_byte_for_byte_holds() {
-        assert!(credential(&claims(), &[&matching()]).holds);
+        assert!(!credential(SUBJECT, &claims(), &[&matching()]).is_failing());
     }
 
     #[test]
@@ -154,8 +153,8 @@ mod tests {
         let mut other = matching();
         other["issuer"] = json!("https://cluster.example");
         other["subject"] = json!("system:serviceaccount:shop:Cart");
-        let check = credential(&claims(), &[&other]);
-        assert!(!check.holds);
+        let check = credential(SUBJECT, &claims(), &[&other]);
+        assert!(check.is_failing());
         assert_eq!(
             check.evidence,
             "cart is the nearest: issuer \"https://cluster.example\" lacks the slash at the end; subject \
@@ -172,32 +171,32 @@ mod tests {
         let mut near = matching();
         near["audiences"] = json!(["api://other"]);
         near["name"] = json!("near");
-        let check = credential(&claims(), &[&far, &near]);
+        let check = credential(SUBJECT, &claims(), &[&far, &near]);
         assert!(check.evidence.starts_with("near is the nearest: audience"), "{}", check.evidence);
     }
 
     #[test]
     fn an_identity_without_credentials_is_told_how_to_get_one() {
-        let check = credential(&claims(), &[]);
+        let check = credential(SUBJECT, &claims(), &[]);
         assert!(check.fix.unwrap().contains("--subject system:serviceaccount:shop:cart"));
     }
 
     #[test]
     fn a_token_is_good_until_the_second_it_expires() {
-        assert!(expiry(&claims(), 999).holds);
-        assert!(!expiry(&claims(), 1000).holds);
+        assert!(!expiry(SUBJECT, &claims(), 999).is_failing());
+        assert!(expiry(SUBJECT, &claims(), 1000).is_failing());
     }
 
     #[test]
     fn a_discovery_document_of_another_issuer_does_not_hold() {
-        assert!(discovery(&claims(), &json!({ "issuer": ISSUER })).holds);
-        assert!(!discovery(&claims(), &json!({ "issuer": "https://cluster.example" })).holds);
+        assert!(!discovery(SUBJECT, &claims(), &json!({ "issuer": ISSUER })).is_failing());
+        assert!(discovery(SUBJECT, &claims(), &json!({ "issuer": "https://cluster.example" })).is_failing());
     }
 
     #[test]
     fn a_key_that_the_issuer_does_not_publish_does_not_hold() {
         let keys = json!({ "keys": [{ "kid": "a" }] });
-        assert!(signing_key("a", &keys).holds);
-        assert!(!signing_key("b", &keys).holds);
+        assert!(!signing_key(SUBJECT, "a", &keys).is_failing());
+        assert!(signing_key(SUBJECT, "b", &keys).is_failing());
     }
 }

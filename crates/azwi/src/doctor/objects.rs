@@ -2,7 +2,15 @@
 
 use serde_json::Value;
 
-pub(crate) struct Objects(Vec<Value>);
+/// Owners of owners that are followed: a pod's replica set, and that one's deployment.
+const GENERATIONS: usize = 3;
+
+#[derive(Default)]
+pub(crate) struct Objects {
+    all: Vec<Value>,
+    /// Kinds that could not be read, and why.
+    unread: Vec<(&'static str, String)>,
+}
 
 impl Objects {
     /// A `List` stands for its items.
@@ -11,27 +19,66 @@ impl Objects {
             Some(items) => items.clone(),
             None => vec![document],
         };
-        Self(documents.into_iter().flat_map(items).collect())
+        Self { all: documents.into_iter().flat_map(items).collect(), unread: Vec::new() }
+    }
+
+    pub(crate) fn extend(&mut self, objects: Vec<Value>) {
+        self.all.extend(objects);
+    }
+
+    /// Nobody may conclude from there being none that there is none.
+    pub(crate) fn lack(&mut self, kind: &'static str, why: String) {
+        self.unread.push((kind, why));
+    }
+
+    /// Why objects of a kind may be missing here.
+    pub(crate) fn why_unread(&self, kind: &str) -> Option<&str> {
+        self.unread.iter().find(|(unread, _)| *unread == kind).map(|(_, why)| why.as_str())
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
+        self.all.iter()
     }
 
     pub(crate) fn of_kind<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.0.iter().filter(move |object| kind(object) == wanted)
+        self.all.iter().filter(move |object| kind(object) == wanted)
     }
 
-    pub(crate) fn namespaced<'a>(&'a self, wanted: &'a str, namespace: &str, name: &str) -> Option<&'a Value> {
-        self.of_kind(wanted).find(|object| self::namespace(object) == namespace && self::name(object) == name)
+    pub(crate) fn namespaced(&self, wanted: &str, namespace: &str, name: &str) -> Option<&Value> {
+        let is_it = |object: &&Value| {
+            kind(object) == wanted && self::namespace(object) == namespace && self::name(object) == name
+        };
+        self.all.iter().find(is_it)
     }
 
-    /// Pods, and workloads that make pods and whose pods are not among the objects.
+    /// Pods and what makes pods.
     pub(crate) fn workloads(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().filter(|object| pod_spec(object).is_some())
+        self.all.iter().filter(|object| pod_spec(object).is_some())
+    }
+
+    /// The workload that an object was made for in the end: itself, if for none.
+    pub(crate) fn root<'a>(&'a self, object: &'a Value) -> &'a Value {
+        let mut root = object;
+        for _ in 0..GENERATIONS {
+            match self.owner(root) {
+                Some(owner) => root = owner,
+                None => break,
+            }
+        }
+        root
+    }
+
+    fn owner(&self, object: &Value) -> Option<&Value> {
+        let is_controller = |owner: &&Value| owner.get("controller").and_then(Value::as_bool) == Some(true);
+        let owner = list(object, "/metadata/ownerReferences").iter().find(is_controller)?;
+        self.namespaced(text(owner, "/kind"), namespace(object), text(owner, "/name"))
     }
 
     /// `az … federated-credential list` prints them, in either of its forms.
     pub(crate) fn credentials(&self) -> Vec<&Value> {
         let nested = |object: &Value| object.as_array().is_some();
-        let arrays = self.0.iter().filter(|object| nested(object)).filter_map(Value::as_array).flatten();
-        let plain = self.0.iter().filter(|object| !nested(object));
+        let arrays = self.all.iter().filter(|object| nested(object)).filter_map(Value::as_array).flatten();
+        let plain = self.all.iter().filter(|object| !nested(object));
         arrays.chain(plain).filter(|object| object.get("subject").is_some() && object.get("issuer").is_some()).collect()
     }
 }
@@ -59,6 +106,11 @@ pub(crate) fn namespace(object: &Value) -> &str {
     }
 }
 
+/// As `kubectl` takes it.
+pub(crate) fn reference(object: &Value) -> String {
+    format!("{}/{}", kind(object).to_ascii_lowercase(), name(object))
+}
+
 /// A label or annotation; keys have slashes, so that a JSON pointer would not do.
 pub(crate) fn entry<'a>(object: &'a Value, map: &str, key: &str) -> Option<&'a str> {
     object.get("metadata")?.get(map)?.get(key)?.as_str()
@@ -69,9 +121,26 @@ pub(crate) fn pod(object: &Value) -> Option<&Value> {
     match kind(object) {
         "Pod" => Some(object),
         "CronJob" => object.pointer("/spec/jobTemplate/spec/template"),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" => object.pointer("/spec/template"),
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
+            object.pointer("/spec/template")
+        }
         _ => None,
     }
+}
+
+/// Of a pod or template.
+pub(crate) fn service_account_name(pod: &Value) -> &str {
+    match text(pod, "/spec/serviceAccountName") {
+        "" => "default",
+        name => name,
+    }
+}
+
+/// A variable's value in the first container that has it.
+pub(crate) fn variable<'a>(pod: &'a Value, wanted: &str) -> Option<&'a str> {
+    let containers = ["/spec/containers", "/spec/initContainers"].into_iter().flat_map(|kind| list(pod, kind));
+    let mut variables = containers.flat_map(|container| list(container, "/env"));
+    variables.find(|variable| text(variable, "/name") == wanted)?.get("value")?.as_str()
 }
 
 fn pod_spec(object: &Value) -> Option<&Value> {

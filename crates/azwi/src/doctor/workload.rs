@@ -1,28 +1,36 @@
 //! Checks of a pod, of its service account, and of what keeps a pod from having what it needs.
 
-use azwi_conventions::{annotation, container, env, label, volume};
+use azwi_conventions::{IDENTITY_BINDING_AUDIENCE, annotation, container, env, label, volume};
 use azwi_identity::ClientId;
 use serde_json::Value;
 
+use crate::azure::cloud::Cloud;
+
 use super::check::Check;
-use super::objects::{Objects, entry, kind, list, name, namespace, pod, text};
+use super::objects::{
+    Objects, entry, kind, list, name, namespace, pod, reference, service_account_name, text, variable,
+};
+use super::targets::newest_pod;
+use super::{policy, sidecar, webhook};
 
-const NET_ADMIN: &str = "NET_ADMIN";
-
-/// Everything that the objects tell of one pod or workload, in the order of the chain.
-pub(crate) fn checks(objects: &Objects, object: &Value) -> Vec<Check> {
+/// Everything that the objects tell of one pod or workload, in the order of the chain. `now` in seconds since the epoch.
+pub(crate) fn checks(objects: &Objects, object: &Value, now: u64) -> Vec<Check> {
     let Some(pod) = pod(object) else { return Vec::new() };
-    let subject = format!("{}/{}", kind(object).to_ascii_lowercase(), name(object));
+    let subject = reference(object);
     let mut checks = vec![labelled(&subject, pod)];
     checks.extend(service_account(&subject, objects, namespace(object), pod));
-    checks.push(webhook(&subject, objects));
+    checks.push(webhook::webhook(&subject, objects, namespace(object), now));
+    checks.extend(policy::checks(&subject, objects, namespace(object), pod));
     // A template has not been through the webhook.
     if kind(object) == "Pod" {
         checks.push(token_volume(&subject, pod));
+        checks.extend(audience(&subject, pod));
         checks.extend(containers(&subject, pod));
-        checks.extend(sidecar(&subject, pod));
+        checks.extend(injected(&subject, pod));
+        checks.extend(sidecar::runs(&subject, objects, pod));
+    } else if newest_pod(objects, object).is_none() {
+        checks.extend(sidecar::creation(&subject, objects, object));
     }
-    checks.extend(privilege(&subject, objects, namespace(object), pod));
     checks
 }
 
@@ -40,10 +48,10 @@ fn labelled(subject: &str, pod: &Value) -> Check {
 }
 
 fn service_account(subject: &str, objects: &Objects, namespace: &str, pod: &Value) -> Vec<Check> {
-    let account_name = match text(pod, "/spec/serviceAccountName") {
-        "" => "default",
-        name => name,
-    };
+    let account_name = service_account_name(pod);
+    if let Some(why) = objects.why_unread("ServiceAccount") {
+        return vec![Check::unknown(subject, "service account", why)];
+    }
     let Some(account) = objects.namespaced("ServiceAccount", namespace, account_name) else {
         let evidence = format!("there is no service account {namespace}/{account_name}");
         let fix = format!("kubectl create serviceaccount {account_name} --namespace {namespace}");
@@ -69,35 +77,22 @@ fn client_id(subject: &str, namespace: &str, account: &Value) -> Check {
     }
 }
 
-/// Whether anybody is asked about pods with the label.
-fn webhook(subject: &str, objects: &Objects) -> Check {
-    let mut webhooks = objects
-        .of_kind("MutatingWebhookConfiguration")
-        .flat_map(|configuration| list(configuration, "/webhooks").iter().map(move |webhook| (configuration, webhook)))
-        .filter(|(_, webhook)| selects(webhook));
-    let Some((configuration, webhook)) = webhooks.next() else {
-        let evidence = format!("no MutatingWebhookConfiguration selects pods by {}", label::USE);
-        return Check::fails(subject, "webhook", evidence, "install the webhook: docs/install-webhook.md");
-    };
-    if text(webhook, "/clientConfig/caBundle").is_empty() {
-        let evidence = format!("{} has no caBundle for {}", name(configuration), text(webhook, "/name"));
-        let fix = "look into the webhook's log: it writes the bundle itself, and may not be allowed to";
-        return Check::fails(subject, "webhook", evidence, fix);
-    }
-    Check::holds(subject, "webhook", format!("{} in {}", text(webhook, "/name"), name(configuration)))
+/// The webhook's, in its volume.
+pub(crate) fn token(pod: &Value) -> Option<&Value> {
+    let sources = list(pod, "/spec/volumes").iter().flat_map(|volume| list(volume, "/projected/sources"));
+    let mut tokens = sources.filter_map(|source| source.get("serviceAccountToken"));
+    tokens.find(|token| text(token, "/path") == volume::TOKEN_PATH)
 }
 
-fn selects(webhook: &Value) -> bool {
-    let labels = webhook.pointer("/objectSelector/matchLabels");
-    labels.and_then(|labels| labels.get(label::USE)).and_then(Value::as_str) == Some("true")
+/// Whether there is to be an init container that redirects the metadata service's address.
+pub(crate) fn is_redirected(pod: &Value) -> bool {
+    let asked_for = entry(pod, "annotations", annotation::INJECT_PROXY_SIDECAR);
+    let has_sidecar = asked_for.is_some_and(|value| !value.eq_ignore_ascii_case("false"));
+    has_sidecar && entry(pod, "annotations", annotation::PROXY_REDIRECT) != Some("none")
 }
 
 fn token_volume(subject: &str, pod: &Value) -> Check {
-    let sources = list(pod, "/spec/volumes").iter().flat_map(|volume| list(volume, "/projected/sources"));
-    let token = sources
-        .filter_map(|source| source.get("serviceAccountToken"))
-        .find(|token| text(token, "/path") == volume::TOKEN_PATH);
-    match token {
+    match token(pod) {
         Some(token) => Check::holds(subject, "token volume", format!("audience {}", text(token, "/audience"))),
         None => Check::fails(
             subject,
@@ -106,6 +101,22 @@ fn token_volume(subject: &str, pod: &Value) -> Check {
             "the webhook was not asked when the pod was created: see to label and webhook, and delete the pod",
         ),
     }
+}
+
+/// Each cloud has its own; of one that is not known nothing can be said.
+fn audience(subject: &str, pod: &Value) -> Option<Check> {
+    let audience = text(token(pod)?, "/audience");
+    let authority = variable(pod, env::AZURE_AUTHORITY_HOST)?;
+    let wanted = match variable(pod, env::AZURE_KUBERNETES_TOKEN_PROXY) {
+        Some(_) => IDENTITY_BINDING_AUDIENCE,
+        None => Cloud::at(authority)?.audience,
+    };
+    let evidence = format!("{audience} for {authority}");
+    if audience == wanted {
+        return Some(Check::holds(subject, "audience", evidence));
+    }
+    let fix = format!("the webhook's --audience must be {wanted} (value `audience` of the chart), then delete the pod");
+    Some(Check::fails(subject, "audience", evidence, fix))
 }
 
 /// Variables and mount, for each container but those that are to stay as they are.
@@ -138,7 +149,7 @@ fn environment(subject: &str, container: &Value) -> Check {
 }
 
 /// There if it was asked for, and behind the container that redirects to it.
-fn sidecar(subject: &str, pod: &Value) -> Option<Check> {
+fn injected(subject: &str, pod: &Value) -> Option<Check> {
     let asked_for = entry(pod, "annotations", annotation::INJECT_PROXY_SIDECAR)?;
     if asked_for.eq_ignore_ascii_case("false") {
         return None;
@@ -148,44 +159,16 @@ fn sidecar(subject: &str, pod: &Value) -> Option<Check> {
     };
     let init = position("/spec/initContainers", container::PROXY_INIT);
     let native = position("/spec/initContainers", container::PROXY);
-    let redirected = entry(pod, "annotations", annotation::PROXY_REDIRECT) != Some("false");
-    let present = native.is_some() || position("/spec/containers", container::PROXY).is_some();
-    let fix = "delete the pod, so that the webhook sees it anew";
-    if !present {
-        return Some(Check::fails(subject, "sidecar", format!("there is no container {}", container::PROXY), fix));
-    }
-    if redirected && init.is_none() {
-        let evidence = format!("there is no init container {}", container::PROXY_INIT);
-        return Some(Check::fails(subject, "sidecar", evidence, fix));
-    }
-    if redirected && native.is_some_and(|native| init > Some(native)) {
-        let evidence = format!("{} stands behind {}", container::PROXY_INIT, container::PROXY);
-        return Some(Check::fails(subject, "sidecar", evidence, fix));
-    }
-    Some(Check::holds(subject, "sidecar", "in its place"))
-}
-
-/// The redirect needs `NET_ADMIN`, which Pod Security's baseline forbids.
-fn privilege(subject: &str, objects: &Objects, namespace: &str, pod: &Value) -> Option<Check> {
-    let asked_for = entry(pod, "annotations", annotation::INJECT_PROXY_SIDECAR)?;
-    let redirected = entry(pod, "annotations", annotation::PROXY_REDIRECT) != Some("false");
-    if asked_for.eq_ignore_ascii_case("false") || !redirected {
-        return None;
-    }
-    let found = objects.of_kind("Namespace").find(|object| name(object) == namespace)?;
-    match entry(found, "labels", "pod-security.kubernetes.io/enforce") {
-        Some(level @ ("baseline" | "restricted")) => Some(Check::fails(
-            subject,
-            "pod security",
-            format!("namespace {namespace} enforces {level}, which forbids {NET_ADMIN}"),
-            format!(
-                "annotate the pod {}: \"false\" (docs/no-redirect.md), or let the namespace enforce privileged",
-                annotation::PROXY_REDIRECT
-            ),
-        )),
-        level => {
-            let level = level.unwrap_or("privileged");
-            Some(Check::holds(subject, "pod security", format!("namespace {namespace} enforces {level}")))
-        }
-    }
+    let is_redirected = is_redirected(pod);
+    let is_present = native.is_some() || position("/spec/containers", container::PROXY).is_some();
+    let evidence = if !is_present {
+        format!("there is no container {}", container::PROXY)
+    } else if is_redirected && init.is_none() {
+        format!("there is no init container {}", container::PROXY_INIT)
+    } else if is_redirected && native.is_some_and(|native| init > Some(native)) {
+        format!("{} stands behind {}", container::PROXY_INIT, container::PROXY)
+    } else {
+        return Some(Check::holds(subject, "sidecar", "in its place"));
+    };
+    Some(Check::fails(subject, "sidecar", evidence, "delete the pod, so that the webhook sees it anew"))
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::cluster::Cluster;
 use super::error::Error;
 use super::output;
 use super::plan::{Outcome, Plan};
@@ -33,7 +32,7 @@ pub struct Arguments {
 /// What could not be read or written.
 pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Error> {
     let plan = if arguments.from.is_empty() {
-        arguments.source.of_cluster(&Cluster::connect().await?).await?.0
+        arguments.source.of_cluster(&arguments.source.connection.connect().await?).await?.0
     } else {
         arguments.source.of_files(&arguments.from)?
     };

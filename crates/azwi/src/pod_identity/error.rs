@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::cluster::ClusterError;
+use crate::cluster::ClusterError;
+
 use super::files::RenderError;
 use super::output::OutputError;
 use super::settings::IssuerError;

@@ -10,8 +10,9 @@ use std::io::{self, BufRead, Write};
 
 use clap::Args;
 
+use crate::cluster::Cluster;
+
 use super::cleanup;
-use super::cluster::Cluster;
 use super::commands;
 use super::detect::{tell, words};
 use super::error::Error;
@@ -43,7 +44,7 @@ pub struct Arguments {
 /// # Errors
 /// What could not be read or changed. Steps before it are taken; the same again goes on from there.
 pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Error> {
-    let cluster = Cluster::connect().await?;
+    let cluster = arguments.source.connection.connect().await?;
     let (plan, _) = arguments.source.of_cluster(&cluster).await?;
     tell(&plan, out)?;
     let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
@@ -135,7 +136,7 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
         if account.exists {
             self.cluster.patch(&format!("{list}/{}", account.name), &object).await?;
         } else {
-            self.cluster.create(&list, &object).await?;
+            self.cluster.create(&list, &object).await.map(drop)?;
         }
         let verb = if account.exists { "changed" } else { "created" };
         Ok(writeln!(self.dialog.out, "serviceaccount/{} {verb}", account.name)?)

@@ -9,7 +9,8 @@ use azwi_identity::TenantId;
 use clap::Args;
 use serde_json::Value;
 
-use super::cluster::Cluster;
+use crate::cluster::{Cluster, Connection};
+
 use super::error::Error;
 use super::plan::Plan;
 use super::settings::{Issuer, Settings};
@@ -65,6 +66,8 @@ pub(super) struct Source {
     /// Identities and their federated identity credentials as `az` prints them in JSON
     #[arg(long, value_name = "FILE", value_delimiter = ',')]
     azure: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) connection: Connection,
 }
 
 impl Source {

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::azure::graph::ApplicationKey;
 use crate::azure::login::Login;
+use crate::cluster::Connection;
 
 use super::names;
 
@@ -57,6 +58,8 @@ pub(crate) struct Arguments {
     pub(super) managed: ManagedArguments,
     #[command(flatten)]
     pub(super) role: RoleArguments,
+    #[command(flatten)]
+    pub(super) connection: Connection,
     #[command(flatten)]
     pub(super) login: Login,
     #[command(subcommand)]

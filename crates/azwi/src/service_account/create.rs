@@ -120,7 +120,7 @@ async fn ensure_account(
         tenant_id: Some(&tenant),
         token_expiration: arguments.service_account_token_expiration,
     };
-    let outcome = account.ensure(arguments.dry_run).await?;
+    let outcome = account.ensure(&arguments.connection, arguments.dry_run).await?;
     let name = format!("{}/{}", account.namespace, account.name);
     Ok(report.tell(Phase::ServiceAccount, ("service account", &name), None, outcome)?)
 }

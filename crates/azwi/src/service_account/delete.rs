@@ -73,7 +73,7 @@ async fn delete_trust(
 
 async fn delete_account(arguments: &Arguments, report: &mut Report<'_, impl Write>) -> Result<(), ServiceAccountError> {
     let (namespace, name) = (&arguments.service_account_namespace, arguments.name()?);
-    let outcome = kubernetes::delete(namespace, name, arguments.dry_run).await?;
+    let outcome = kubernetes::delete(&arguments.connection, namespace, name, arguments.dry_run).await?;
     Ok(report.tell(Phase::ServiceAccount, ("service account", &format!("{namespace}/{name}")), None, outcome)?)
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use azwi_conventions::annotation::{CLIENT_ID, SERVICE_ACCOUNT_TOKEN_EXPIRATION, TENANT_ID};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
 use serde_json::json;
+
+use crate::cluster::Connection;
 
 use super::ServiceAccountError;
 use super::report::Outcome;
@@ -39,8 +41,8 @@ impl Account<'_> {
     ///
     /// # Errors
     /// Kubernetes refuses.
-    pub(super) async fn ensure(&self, dry_run: bool) -> Result<Outcome, ServiceAccountError> {
-        let accounts = accounts(self.namespace).await?;
+    pub(super) async fn ensure(&self, connection: &Connection, dry_run: bool) -> Result<Outcome, ServiceAccountError> {
+        let accounts = accounts(connection, self.namespace).await?;
         let wanted = self.annotations();
         let Some(there) = accounts.get_opt(self.name).await? else {
             let metadata =
@@ -65,8 +67,13 @@ impl Account<'_> {
 
 /// # Errors
 /// Kubernetes refuses.
-pub(super) async fn delete(namespace: &str, name: &str, dry_run: bool) -> Result<Outcome, ServiceAccountError> {
-    let accounts = accounts(namespace).await?;
+pub(super) async fn delete(
+    connection: &Connection,
+    namespace: &str,
+    name: &str,
+    dry_run: bool,
+) -> Result<Outcome, ServiceAccountError> {
+    let accounts = accounts(connection, namespace).await?;
     if accounts.get_opt(name).await?.is_none() {
         return Ok(Outcome::Absent);
     }
@@ -80,6 +87,6 @@ pub(super) async fn delete(namespace: &str, name: &str, dry_run: bool) -> Result
     }
 }
 
-async fn accounts(namespace: &str) -> Result<Api<ServiceAccount>, ServiceAccountError> {
-    Ok(Api::namespaced(Client::try_default().await?, namespace))
+async fn accounts(connection: &Connection, namespace: &str) -> Result<Api<ServiceAccount>, ServiceAccountError> {
+    Ok(Api::namespaced(connection.connect().await?.client, namespace))
 }
