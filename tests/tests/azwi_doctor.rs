@@ -144,4 +144,38 @@ fn a_refusal_has_entras_words_and_exit_code_1() {
     let output = exchange(&emulator, clients::ORPHAN, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).starts_with("azwi: AADSTS700213: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("\n  cause: no federated credential has this subject\n  fix: It is "));
+}
+
+/// In a pod as the webhook leaves it.
+#[test]
+fn without_flags_the_pods_variables_are_used() {
+    let emulator = Emulator::start().unwrap();
+    let dir = with_files(&[("token", emulator.token(DEMO_SUBJECT).unwrap())]);
+    let mut command = Command::new(binary("azwi").unwrap());
+    command.env_clear().env("SSL_CERT_FILE", emulator.ca_file()).current_dir(dir.path()).arg("token");
+    let variables = [("AZURE_CLIENT_ID", clients::DEMO), ("AZURE_TENANT_ID", emulator.tenant())];
+    command
+        .envs(variables)
+        .env("AZURE_AUTHORITY_HOST", emulator.authority())
+        .env("AZURE_FEDERATED_TOKEN_FILE", "token");
+    command.arg("--ca-file").arg(emulator.ca_file());
+    let output = command.output().unwrap();
+    let claims: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    assert_eq!(claims["appid"], clients::DEMO);
+}
+
+#[test]
+fn what_is_missing_is_named_with_all_ways_to_say_it() {
+    let dir = with_files(&[("token", "x".to_owned())]);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(binary("azwi").unwrap());
+        stderr(&command.env_clear().current_dir(dir.path()).arg("token").args(arguments).output().unwrap())
+    };
+    let nothing = "azwi: --token-file, AZURE_FEDERATED_TOKEN_FILE, or --service-account with a service account's name: one is needed\n";
+    assert_eq!(run(&[]), nothing);
+    let client = "azwi: --client-id, AZURE_CLIENT_ID or the service account's annotation azure.workload.identity/client-id: one is needed\n";
+    assert_eq!(run(&["--token-file=token"]), client);
+    let wrong = run(&["--token-file=token", "--client-id=cart", "--tenant-id=x"]);
+    assert!(wrong.starts_with("azwi: --client-id: "), "{wrong}");
 }

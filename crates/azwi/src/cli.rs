@@ -72,7 +72,7 @@ impl Command {
                 runtime()?.block_on(service_account::run(arguments, &lookup, &mut out))?;
             }
             Self::Doctor(arguments) => runtime()?.block_on(doctor::run(&arguments, &lookup, &mut out))?,
-            Self::Token(arguments) => runtime()?.block_on(token::run(&arguments, &mut out))?,
+            Self::Token(arguments) => runtime()?.block_on(token::run(&arguments, &lookup, &mut out))?,
             Self::Version => writeln!(out, "{NAME} {VERSION}")?,
             Self::Completion { shell } => clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut out),
         }

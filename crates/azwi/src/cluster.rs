@@ -9,11 +9,13 @@ use http::Request;
 use http::header::CONTENT_TYPE;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 /// Objects in one answer, so that a large cluster's does not become one.
 const PAGE: usize = 500;
+/// In seconds; the shortest that Kubernetes signs.
+const TOKEN_LIFETIME: u32 = 600;
 const MANAGER: &str = "azwi";
 const JSON: &str = "application/json";
 
@@ -125,6 +127,18 @@ impl Cluster {
     /// Creates `object` in the list at `path`; as the cluster has it then.
     pub(crate) async fn create(&self, path: &str, object: &Value) -> Result<Value, ClusterError> {
         self.send("POST", &managed(path), object.to_string().into_bytes()).await
+    }
+
+    /// A token of a service account, as kubelet would ask for it.
+    pub(crate) async fn token(&self, namespace: &str, account: &str, audience: &str) -> Result<String, ClusterError> {
+        let path = format!("api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": { "audiences": [audience], "expirationSeconds": TOKEN_LIFETIME },
+        });
+        let answer = self.create(&path, &request).await?;
+        let token = answer.pointer("/status/token").and_then(Value::as_str);
+        token.map(str::to_owned).ok_or(ClusterError::Refused { path, message: "the answer has no token".to_owned() })
     }
 
     /// Changes what `changes` has of the object at `path`, and nothing else.

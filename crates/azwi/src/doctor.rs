@@ -2,7 +2,6 @@
 //! one sees that, and what to do. The checks are functions of what was gathered, from a cluster or from files. Nothing is
 //! changed anywhere. A token is read for its claims, sent to Entra alone, and never shown.
 
-mod aadsts;
 mod check;
 mod credentials;
 mod federation;
@@ -286,7 +285,7 @@ impl Examination<'_> {
         let account = service_account_name(pod);
         let subject = format!("serviceaccount/{account}");
         let audience = workload::token(pod).map(|token| text(token, "/audience")).unwrap_or_default();
-        let token = match live::service_account_token(self.cluster, self.namespace, account, audience).await {
+        let token = match self.cluster.token(self.namespace, account, audience).await {
             Ok(token) => token,
             Err(error) => return Ok(vec![Check::unknown(&subject, "token", error.to_string())]),
         };

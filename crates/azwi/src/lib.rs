@@ -3,6 +3,7 @@
 //! It runs on the machine of whoever runs a cluster, be that Linux, macOS or Windows: nothing in it is of Unix alone. It
 //! speaks to Kubernetes as kubectl does, and never prints a secret or a token that nobody asked for.
 
+mod aadsts;
 mod azure;
 mod cli;
 pub mod cluster;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::certificates::{put_certificate, service};
 use crate::chain;
-use crate::workload::{Place, account};
+use crate::workload::{CLIENT_ID, Place, account};
 
 const CONFIGURATION: &str = "mutatingwebhookconfiguration/azure-wi-webhook-mutating-webhook-configuration";
 const ERROR: &str = r#"{"level":"ERROR","message":"token refused","aadsts":700213}"#;
@@ -260,7 +260,8 @@ fn install_gatekeeper(cluster: &Cluster) -> Result<()> {
 
 #[test]
 fn a_constraint_of_gatekeeper_that_forbids_the_redirect_is_told() -> Result<()> {
-    let clinic = Clinic::new()?;
+    // For all of a cluster: others that share it would see it.
+    let clinic = Clinic::of(Arc::new(Installation::new(1, "")?))?;
     clinic.running(&clinic.pod())?;
     install_gatekeeper(clinic.cluster())?;
     clinic.cluster().create(&json!({
@@ -455,5 +456,21 @@ fn somebody_who_may_read_little_is_told_what_was_not_seen() -> Result<()> {
         );
     }
     assert!(!said.contains('✗'), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_token_that_entra_gives_a_service_account_is_shown_by_its_claims() -> Result<()> {
+    let clinic = Clinic::new()?;
+    let mut command = Command::new(binary("azwi")?);
+    command.env_clear().env("KUBECONFIG", clinic.cluster().kubeconfig());
+    command.args(["token", "--service-account=app", "--namespace", &clinic.place.namespace, "--tenant-id", TENANT]);
+    let output = command
+        .args(["--authority-host", clinic.entra.authority(), "--ca-file"])
+        .arg(clinic.entra.ca_file())
+        .output()?;
+    let claims: Value =
+        serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    assert_eq!(claims["appid"], CLIENT_ID);
     Ok(())
 }

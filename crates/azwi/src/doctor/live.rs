@@ -9,8 +9,6 @@ use super::objects::{Objects, kind, pod};
 use super::refusal;
 use super::workload::token;
 
-/// Seconds; the shortest that Kubernetes signs.
-const TOKEN_LIFETIME: u32 = 600;
 /// Of the log, as Kubernetes takes it: what matters now.
 const LOG: &str = "tailLines=500&sinceSeconds=900";
 
@@ -67,7 +65,11 @@ async fn constraints(cluster: &Cluster) -> Result<Vec<Value>, ClusterError> {
     let names = resources.filter_map(|resource| resource.get("name")?.as_str());
     let mut found = Vec::new();
     for name in names.filter(|name| name.ends_with("capabilities")) {
-        found.extend(cluster.list(&format!("{CONSTRAINTS}/{name}")).await?);
+        match cluster.list(&format!("{CONSTRAINTS}/{name}")).await {
+            // Uninstalled since.
+            Err(error) if error.is("NotFound") => {}
+            other => found.extend(other?),
+        }
     }
     Ok(found)
 }
@@ -119,26 +121,6 @@ fn like(target: &Value) -> Value {
     let [labels, annotations] = ["/metadata/labels", "/metadata/annotations"].map(of);
     let metadata = json!({ "generateName": "azwi-doctor-", "labels": labels, "annotations": annotations });
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec })
-}
-
-/// A token as kubelet would ask for it.
-///
-/// # Errors
-/// The API server refuses, or there is none.
-pub(crate) async fn service_account_token(
-    cluster: &Cluster,
-    namespace: &str,
-    account: &str,
-    audience: &str,
-) -> Result<String, ClusterError> {
-    let path = format!("api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
-    let request = json!({
-        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-        "spec": { "audiences": [audience], "expirationSeconds": TOKEN_LIFETIME },
-    });
-    let answer = cluster.create(&path, &request).await?;
-    let token = answer.pointer("/status/token").and_then(Value::as_str);
-    token.map(str::to_owned).ok_or(ClusterError::Refused { path, message: "the answer has no token".to_owned() })
 }
 
 /// The end of a container's log.

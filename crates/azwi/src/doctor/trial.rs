@@ -9,9 +9,9 @@ use azwi_entra::{
 };
 use serde_json::Value;
 
+use crate::aadsts;
 use crate::azure::cloud::Cloud;
 
-use super::aadsts;
 use super::check::Check;
 use super::objects::variable;
 

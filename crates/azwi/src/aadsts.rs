@@ -1,6 +1,6 @@
 //! Cause and fix of Entra's codes: the table of docs/troubleshooting.md, so that there is one.
 
-const TABLE: &str = include_str!("../../../../docs/troubleshooting.md");
+const TABLE: &str = include_str!("../../../docs/troubleshooting.md");
 
 pub(crate) struct Explanation {
     pub(crate) cause: &'static str,
