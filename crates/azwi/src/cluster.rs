@@ -16,12 +16,12 @@ use thiserror::Error;
 const PAGE: usize = 500;
 /// In seconds; the shortest that Kubernetes signs.
 const TOKEN_LIFETIME: u32 = 600;
+const NOT_FOUND: u16 = 404;
 const MANAGER: &str = "azwi";
 const JSON: &str = "application/json";
 
 /// Which cluster, and as whom.
 #[derive(Debug, Clone, Default, Args)]
-#[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
 #[command(next_help_heading = "Kubernetes")]
 pub struct Connection {
     /// Where clusters and users are described [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
@@ -178,8 +178,10 @@ impl ClusterError {
 fn refused(path: &str, error: kube::Error) -> ClusterError {
     match error {
         kube::Error::Api(status) => {
-            let message = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
-            ClusterError::Refused { path: path.to_owned(), message: with_reason(&status.reason, message) }
+            // Of a group that nobody has installed there is no more than the code.
+            let reason = if status.code == NOT_FOUND { "NotFound" } else { status.reason.as_str() };
+            let message = if status.message.is_empty() { reason.to_owned() } else { status.message.clone() };
+            ClusterError::Refused { path: path.to_owned(), message: with_reason(reason, message) }
         }
         other => ClusterError::Unreachable(other),
     }

@@ -95,8 +95,8 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Without a cluster")]
 struct Offline {
     /// What `kubectl get --output yaml` and `az … federated-credential list` printed
-    #[arg(long, value_delimiter = ',', value_name = "FILE,…")]
-    offline: Vec<PathBuf>,
+    #[arg(id = "offline", long, value_delimiter = ',', value_name = "FILE,…")]
+    files: Vec<PathBuf>,
     /// A service account token of the pod
     #[arg(long, value_name = "FILE", requires = "offline")]
     token_file: Option<PathBuf>,
@@ -158,7 +158,7 @@ pub(crate) async fn run(
     out: &mut impl Write,
 ) -> Result<(), DoctorError> {
     let checks =
-        if arguments.offline.offline.is_empty() { arguments.live(lookup).await? } else { arguments.from_files()? };
+        if arguments.offline.files.is_empty() { arguments.live(lookup).await? } else { arguments.of_files()? };
     print(&checks, arguments.output, out)?;
     match checks.iter().filter(|check| check.is_failing()).count() {
         0 => Ok(()),
@@ -167,9 +167,8 @@ pub(crate) async fn run(
 }
 
 impl Arguments {
-    fn from_files(&self) -> Result<Vec<Check>, DoctorError> {
-        let documents: Vec<Vec<Value>> =
-            self.offline.offline.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    fn of_files(&self) -> Result<Vec<Check>, DoctorError> {
+        let documents: Vec<Vec<Value>> = self.offline.files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
         let objects = Objects::new(documents.concat());
         let targets = self.targets(&objects, self.namespace.as_deref(), "in the files")?;
         let mut checks: Vec<_> =
@@ -181,7 +180,7 @@ impl Arguments {
     async fn live(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Check>, DoctorError> {
         let session = if self.azure { Some(self.login.session(lookup)?) } else { None };
         let roots = self.roots()?;
-        let issuers = Issuers::new(certificates(&roots)?)?;
+        let issuers = Issuers::new(certificates(roots.as_deref())?)?;
         let cluster = self.connection.connect().await?;
         let namespace = self.namespace.as_deref().unwrap_or(&cluster.namespace);
         let objects = live::objects(&cluster, namespace).await?;
@@ -235,8 +234,8 @@ impl Arguments {
     }
 }
 
-fn certificates(pem: &Option<Vec<u8>>) -> Result<Vec<Certificate>, reqwest::Error> {
-    pem.as_deref().map(Certificate::from_pem_bundle).transpose().map(Option::unwrap_or_default)
+fn certificates(pem: Option<&[u8]>) -> Result<Vec<Certificate>, reqwest::Error> {
+    pem.map(Certificate::from_pem_bundle).transpose().map(Option::unwrap_or_default)
 }
 
 /// Who is asked about what the objects do not tell.
