@@ -18,13 +18,18 @@ pub(crate) struct OutputError {
 /// # Errors
 /// The directory is not there, or not ours to write to.
 pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), OutputError> {
+    replace(path, content).map_err(|reason| OutputError { path: path.to_owned(), reason })
+}
+
+/// One rename: whoever reads sees the old file or the new one.
+///
+/// # Errors
+/// The file system's.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(directory)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|reason| OutputError { path: path.to_owned(), reason })
+    let mut file = NamedTempFile::with_prefix_in(".azwi-", directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }

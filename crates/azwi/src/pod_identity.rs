@@ -23,7 +23,6 @@ mod error;
 mod federation;
 mod files;
 mod finding;
-mod hash;
 mod identity;
 mod identity_map;
 mod installation;

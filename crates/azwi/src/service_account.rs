@@ -8,7 +8,6 @@ mod create;
 mod delete;
 mod identity;
 mod kubernetes;
-mod names;
 mod report;
 
 use std::io::{self, Write};

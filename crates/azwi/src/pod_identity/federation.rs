@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::names;
+
 use super::account;
 use super::azure::{Azure, Known};
 
 use super::case::Case;
 use super::finding::Finding;
-use super::hash;
 use super::identity::{Holder, Identity};
 use super::plan::{AccountPlan, Credential, CredentialState, IdentityPlan, MAX_CREDENTIALS, Principal};
 use super::settings::Settings;
-
-/// Longest that Azure takes.
-const MAX_NAME: usize = 120;
-const DIGITS: usize = 12;
 
 /// Plans the credentials of all service accounts; cases whose credentials find no place are told.
 pub(super) fn plan(
@@ -77,7 +74,7 @@ fn credential(
     settings: &Settings,
 ) -> Credential {
     let issuer = settings.issuer.as_str();
-    let subject = format!("system:serviceaccount:{}:{}", account.namespace, account.name);
+    let subject = names::subject(&account.namespace, &account.name);
     let there = known.iter().find(|known| known.issuer == issuer && known.subject == subject);
     let state = match there {
         Some(known) if known.audiences == [settings.audience.as_str()] => CredentialState::Exists,
@@ -89,7 +86,7 @@ fn credential(
         *free = free.saturating_sub(1);
     }
     Credential {
-        name: there.map_or_else(|| name(&plan.principal, account, issuer, &subject), |known| known.name.clone()),
+        name: there.map_or_else(|| name(&plan.principal, account, issuer), |known| known.name.clone()),
         issuer: issuer.to_owned(),
         subject,
         audiences: [settings.audience.clone()],
@@ -97,19 +94,10 @@ fn credential(
     }
 }
 
-/// On applications as azure-workload-identity has it, so that its command line and this one know each other's.
-///
-/// Resource Manager takes no such name: it wants a letter or a digit first, and `=` nowhere.
-fn name(principal: &Principal, account: &AccountPlan, issuer: &str, subject: &str) -> String {
+fn name(principal: &Principal, account: &AccountPlan, issuer: &str) -> String {
     match principal {
-        Principal::Application => {
-            hash::base64url(format!("{}-{}-{issuer}", account.namespace, account.name).as_bytes())
-        }
-        Principal::UserAssigned(_) => {
-            let hash = hash::hex(format!("{issuer} {subject}").as_bytes());
-            let readable: String = format!("{}-{}", account.namespace, account.name).replace('.', "-");
-            format!("{readable:.width$}-{hash:.DIGITS$}", width = MAX_NAME - DIGITS - 1)
-        }
+        Principal::Application => names::application_credential(&account.namespace, &account.name, issuer),
+        Principal::UserAssigned(_) => names::managed_identity_credential(&account.namespace, &account.name, issuer),
     }
 }
 

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use super::hash;
+use crate::{hash, output};
 
 /// The record, written last; a folder that has it is one of ours.
 const RECORD: &str = ".azwi-files.json";
@@ -107,15 +106,11 @@ fn write_record(folder: &Path, record: &Record) -> Result<(), OutputError> {
     replace(&path, &(text + "\n"))
 }
 
-/// One rename: whoever reads sees the old file or the new one.
+/// With the folders it is to be in.
 fn replace(file: &Path, text: &str) -> Result<(), OutputError> {
     let to_output = |error| OutputError::Io(file.to_owned(), error);
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(to_output)?;
-    let mut new = NamedTempFile::with_prefix_in(".azwi-", folder).map_err(to_output)?;
-    new.write_all(text.as_bytes()).and_then(|()| new.as_file().sync_all()).map_err(to_output)?;
-    new.persist(file).map_err(|error| to_output(error.error))?;
-    Ok(())
+    fs::create_dir_all(folder).and_then(|()| output::replace(file, text.as_bytes())).map_err(to_output)
 }
 
 /// With the folder it was in, if that is empty now.

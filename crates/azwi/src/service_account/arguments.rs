@@ -5,8 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::azure::graph::ApplicationKey;
 use crate::azure::login::Login;
 use crate::cluster::Connection;
-
-use super::names;
+use crate::names;
 
 /// What can be done, each by itself if need be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

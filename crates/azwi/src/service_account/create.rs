@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use crate::names;
+
 use super::ServiceAccountError;
 use super::arguments::{Arguments, Missing, Phase};
 use super::identity::{Azure, Identity, Trust, Wanted};
 use super::kubernetes::Account;
-use super::names;
 use super::report::{Outcome, Report};
 
 /// Makes what is missing, phase by phase.
@@ -148,7 +149,10 @@ async fn ensure_trust(
 pub(super) fn trust<'a>(arguments: &'a Arguments, azure: &Azure) -> Result<Trust<'a>, ServiceAccountError> {
     let (namespace, name, issuer) = (&arguments.service_account_namespace, arguments.name()?, arguments.issuer()?);
     Ok(Trust {
-        name: names::credential(namespace, name, issuer),
+        name: match arguments.managed_identity()? {
+            Some(_) => names::managed_identity_credential(namespace, name, issuer),
+            None => names::application_credential(namespace, name, issuer),
+        },
         issuer,
         subject: names::subject(namespace, name),
         audience: azure.cloud.audience,

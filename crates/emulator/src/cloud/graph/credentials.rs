@@ -116,9 +116,10 @@ fn read(body: &Value) -> Result<FederatedIdentityCredential, Problem> {
     })
 }
 
+/// Documented as letters, digits, dashes and underscores; `=` is what azure-workload-identity's names end with.
 fn is_name(name: &str) -> bool {
     (MIN_NAME..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~=".contains(&byte))
 }
 
 /// Exactly one.

@@ -5,14 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 /// In lower-case hex.
-pub(super) fn hex(text: &[u8]) -> String {
+pub(crate) fn hex(text: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let nibbles = digest(&SHA256, text).as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]).collect::<Vec<_>>();
     nibbles.into_iter().filter_map(|nibble| DIGITS.get(usize::from(nibble))).collect()
 }
 
 /// In base64 for URLs, with padding (RFC 4648, section 5).
-pub(super) fn base64url(text: &[u8]) -> String {
+pub(crate) fn base64url(text: &[u8]) -> String {
     URL_SAFE.encode(digest(&SHA256, text).as_ref())
 }
 
