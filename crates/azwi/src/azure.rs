@@ -3,6 +3,7 @@
 pub(crate) mod arm;
 pub(crate) mod cloud;
 pub(crate) mod graph;
+pub(crate) mod identity;
 pub(crate) mod login;
 pub(crate) mod patience;
 pub(crate) mod rest;

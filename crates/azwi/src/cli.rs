@@ -67,7 +67,7 @@ impl Command {
         let mut out = io::stdout().lock();
         match self {
             Self::Jwks(arguments) => jwks::run(&arguments, &mut out)?,
-            Self::PodIdentity(command) => runtime()?.block_on(pod_identity::run(&command, &mut out))?,
+            Self::PodIdentity(command) => runtime()?.block_on(pod_identity::run(&command, &lookup, &mut out))?,
             Self::ServiceAccount(arguments) => {
                 runtime()?.block_on(service_account::run(arguments, &lookup, &mut out))?;
             }

@@ -26,6 +26,7 @@ mod finding;
 mod identity;
 mod identity_map;
 mod installation;
+mod live;
 mod manifest;
 mod markdown;
 pub mod migrate;
@@ -69,10 +70,14 @@ pub enum Command {
 ///
 /// # Errors
 /// As [`detect::run`] and [`migrate::run`].
-pub async fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
+pub async fn run(
+    command: &Command,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     match command {
-        Command::Detect(arguments) => detect::run(arguments, out).await,
-        Command::Migrate(arguments) => migrate::run(arguments, out).await,
+        Command::Detect(arguments) => detect::run(arguments, lookup, out).await,
+        Command::Migrate(arguments) => migrate::run(arguments, lookup, out).await,
     }
 }
 

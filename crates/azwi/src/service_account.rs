@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
 
-use crate::azure::login::LoginError;
+use crate::azure::identity::AzureError;
 use crate::azure::rest::RestError;
 use crate::cluster::ClusterError;
 use arguments::{Arguments, Missing};
@@ -70,9 +70,7 @@ pub(crate) enum ServiceAccountError {
     #[error(transparent)]
     Missing(#[from] Missing),
     #[error(transparent)]
-    Login(#[from] LoginError),
-    #[error(transparent)]
-    Azure(#[from] RestError),
+    Azure(#[from] AzureError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("Kubernetes: {0}")]
@@ -97,6 +95,12 @@ pub(crate) enum ServiceAccountError {
     NameTaken { identity: String, name: String, subject: String, issuer: String },
     #[error("cannot say what is done: {0}")]
     Told(#[from] io::Error),
+}
+
+impl From<RestError> for ServiceAccountError {
+    fn from(error: RestError) -> Self {
+        Self::Azure(error.into())
+    }
 }
 
 impl From<kube::Error> for ServiceAccountError {

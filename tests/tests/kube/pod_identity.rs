@@ -11,7 +11,9 @@ use std::sync::PoisonError;
 use anyhow::{Context as _, Result};
 use azwi_tests::binaries::binary;
 use azwi_tests::cluster::{Answer, directory_of, run};
+use azwi_tests::emulator::Emulator;
 use azwi_tests::jwt;
+use azwi_tests::webhook::TENANT;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -411,5 +413,111 @@ fn the_commands_of_the_guide_lead_from_one_to_the_other() -> Result<()> {
     shop.replace_pods()?;
     run(after)?;
     assert!(shop.get("azureidentity/cart").is_err());
+    Ok(())
+}
+
+const OPERATOR: &str = "66666666-6666-4666-8666-666666666666";
+const SECRET: &str = "of the operator";
+
+/// Azure as it was before anybody thought of federation: the identity, and an operator who may change it.
+fn azure(shop: &Shop, credentials: &Value) -> Result<Emulator<'static>> {
+    let ca = shop.place.installation.cluster.ca_file();
+    let config = json!({
+        "tenants": [{
+            "id": TENANT,
+            "subscriptions": ["11111111-1111-4111-8111-111111111111"],
+            "applications": [
+                {
+                    "name": "cart", "client_id": CLIENT_ID, "kind": "managed_identity", "resource_id": RESOURCE_ID,
+                    "federated_identity_credentials": credentials,
+                },
+                { "name": "operator", "client_id": OPERATOR, "kind": "app_registration", "secrets": [SECRET], "federated_identity_credentials": [] },
+            ],
+        }],
+    });
+    Emulator::start_with(Some(&config.to_string()), &["--issuer-ca", ca.to_str().context("not UTF-8")?])
+}
+
+impl Shop {
+    /// As the operator.
+    fn azwi_with(&self, azure: &Emulator<'_>, arguments: &[&str], stdin: &str) -> Result<Answer> {
+        let mut command = Command::new(binary("azwi")?);
+        let url = azure.authority().trim_end_matches('/');
+        for name in ["AZURE_AUTHORITY_HOST", "AZURE_GRAPH_ENDPOINT", "AZURE_RESOURCE_MANAGER_ENDPOINT"] {
+            command.env(name, url);
+        }
+        command.env("SSL_CERT_FILE", azure.ca_file()).env("AZURE_CLIENT_SECRET", SECRET);
+        command.current_dir(self.directory.path()).arg("podidentity").args(arguments).arg("--kubeconfig");
+        command.arg(self.place.installation.cluster.kubeconfig()).args([
+            "--namespace",
+            &self.place.namespace,
+            "--azure",
+        ]);
+        command.args(["--auth-method=client_secret", "--azure-tenant-id", TENANT, "--client-id", OPERATOR]);
+        run(&mut command, stdin)
+    }
+}
+
+#[test]
+fn with_azure_migrate_creates_the_credentials_by_which_migrated_pods_get_tokens() -> Result<()> {
+    let shop = Shop::new()?;
+    let azure = azure(&shop, &json!([]))?;
+    let told = shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    assert_eq!(
+        told.matches("federated identity credential ").count(),
+        4,
+        "two service accounts, each said and done: {told}"
+    );
+    let pod = shop.pod("web-2-a", &shop.get("deployment/web")?["spec"]["template"])?;
+    let directory = TempDir::new()?;
+    let sidecar = sidecar(&pod, &project(&shop.place, &pod, &directory)?, &azure)?;
+    let answer = sidecar.token(&format!("resource=https://vault.azure.net&mi_res_id={RESOURCE_ID}"))?;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert_eq!(jwt::claims(&answer.field("access_token"))["appid"], CLIENT_ID);
+    Ok(())
+}
+
+#[test]
+fn with_azure_migrate_finds_what_it_has_created() -> Result<()> {
+    let shop = Shop::new()?;
+    let azure = azure(&shop, &json!([]))?;
+    shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    let told = shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    assert!(!told.contains("federated identity credential "), "{told}");
+    Ok(())
+}
+
+#[test]
+fn with_azure_a_no_to_a_workload_writes_no_credential_for_it() -> Result<()> {
+    let shop = Shop::new()?;
+    let azure = azure(&shop, &json!([]))?;
+    let told = shop.azwi_with(&azure, &["migrate"], &"n\n".repeat(7))?.good()?;
+    assert!(told.contains("  - federated identity credential "), "{told}");
+    assert!(!told.contains(" created\n"), "{told}");
+    shop.azwi_with(&azure, &["detect", "--output-dir", "plan"], "")?.good()?;
+    let planned = shop.planned("federated-credentials.json")?;
+    assert!(planned.contains(r#""state": "create""#) && !planned.contains(r#""state": "exists""#), "{planned}");
+    Ok(())
+}
+
+#[test]
+fn with_azure_a_credential_of_another_audience_is_changed() -> Result<()> {
+    let shop = Shop::new()?;
+    let issuer = shop.place.installation.cluster.url();
+    let subject = format!("system:serviceaccount:{}:cart", shop.place.namespace);
+    let other = json!([{ "name": "old", "issuer": issuer, "subject": subject, "audience": "api://other" }]);
+    let azure = azure(&shop, &other)?;
+    let told = shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    assert!(told.contains("federated identity credential old changed\n"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn with_azure_a_plan_has_what_only_azure_knows() -> Result<()> {
+    let shop = Shop::new()?;
+    let azure = azure(&shop, &json!([]))?;
+    shop.azwi_with(&azure, &["detect", "--output-dir", "plan"], "")?.good()?;
+    let identities: Value = serde_json::from_str(&shop.planned("federated-credentials.json")?)?;
+    assert!(identities[0]["objectId"].is_string(), "{identities}");
     Ok(())
 }

@@ -134,6 +134,18 @@ impl Graph {
 
     /// # Errors
     /// Graph refuses.
+    pub(crate) async fn update_credential(
+        &self,
+        object_id: &str,
+        name: &str,
+        credential: &Value,
+    ) -> Result<(), RestError> {
+        let path = format!("{}/{}", credentials_of(object_id), encoded(name));
+        self.0.send(Method::PATCH, &path, Some(credential)).await.map(drop)
+    }
+
+    /// # Errors
+    /// Graph refuses.
     pub(crate) async fn delete_credential(&self, object_id: &str, id: &str) -> Result<(), RestError> {
         self.0.send(Method::DELETE, &format!("{}/{}", credentials_of(object_id), encoded(id)), None).await.map(drop)
     }

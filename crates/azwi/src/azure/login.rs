@@ -32,7 +32,7 @@ use super::cloud::{Cloud, CloudName, EndpointError};
 const ASSERTION_LIFETIME: Duration = Duration::from_mins(10);
 
 /// The flags.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
 #[command(next_help_heading = "Azure")]
 pub(crate) struct Login {

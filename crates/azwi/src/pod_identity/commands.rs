@@ -96,7 +96,8 @@ fn line(identity: &IdentityPlan, of: &Credential) -> Option<String> {
     }
 }
 
-fn describe(identity: &IdentityPlan) -> String {
+/// Which identity, for people.
+pub(super) fn describe(identity: &IdentityPlan) -> String {
     match &identity.principal {
         Principal::UserAssigned(resource) => resource.to_string(),
         Principal::Application => format!("application {}", identity.client_id),

@@ -30,11 +30,16 @@ pub struct Arguments {
 ///
 /// # Errors
 /// What could not be read or written.
-pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Error> {
+pub async fn run(
+    arguments: &Arguments,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let azure = arguments.source.azure(lookup)?;
     let plan = if arguments.from.is_empty() {
-        arguments.source.of_cluster(&arguments.source.connection.connect().await?).await?.0
+        arguments.source.of_cluster(&arguments.source.connection.connect().await?, azure.as_ref()).await?.0
     } else {
-        arguments.source.of_files(&arguments.from)?
+        arguments.source.of_files(&arguments.from, azure.as_ref()).await?
     };
     output::write(&arguments.output_dir, &plan.files()?, arguments.overwrite)?;
     tell(&plan, out)?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::azure::identity::AzureError;
+use crate::azure::rest::RestError;
 use crate::cluster::ClusterError;
 
 use super::files::RenderError;
@@ -25,10 +27,26 @@ pub enum Error {
     NoIssuer,
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    #[error("Azure has no {0}, or does not show it to you")]
+    NoIdentity(String),
+    #[error("{0}")]
+    Azure(Box<dyn std::error::Error>),
     #[error(transparent)]
     Render(#[from] RenderError),
     #[error(transparent)]
     Output(#[from] OutputError),
     #[error("cannot say what is done: {0}")]
     Told(#[from] io::Error),
+}
+
+impl From<AzureError> for Error {
+    fn from(error: AzureError) -> Self {
+        Self::Azure(Box::new(error))
+    }
+}
+
+impl From<RestError> for Error {
+    fn from(error: RestError) -> Self {
+        Self::Azure(Box::new(error))
+    }
 }

@@ -1,7 +1,8 @@
 //! `azwi podidentity migrate`: takes the steps of a plan, one workload after another, each after a yes.
 //!
-//! Whatever it has done it finds done when it is run again. Federated identity credentials it does not write, and pod
-//! identity's objects it deletes only if asked to, and only those that nothing needs any more.
+//! Whatever it has done it finds done when it is run again. Federated identity credentials it writes only if it is to ask
+//! Azure, else it takes a person's word for them. Pod identity's objects it deletes only if asked to, and only those that
+//! nothing needs any more.
 
 mod dialog;
 
@@ -10,16 +11,19 @@ use std::io::{self, BufRead, Write};
 
 use clap::Args;
 
+use crate::azure::identity::Azure;
 use crate::cluster::Cluster;
+use crate::names;
 
 use super::cleanup;
 use super::commands;
 use super::detect::{tell, words};
 use super::error::Error;
 use super::finding::Weight;
+use super::live;
 use super::manifest;
 use super::object::Object;
-use super::plan::{AccountPlan, Outcome, Plan, WorkloadPlan};
+use super::plan::{AccountPlan, Credential, CredentialState, IdentityPlan, Outcome, Plan, WorkloadPlan};
 use super::source::Source;
 use dialog::Dialog;
 
@@ -43,19 +47,26 @@ pub struct Arguments {
 ///
 /// # Errors
 /// What could not be read or changed. Steps before it are taken; the same again goes on from there.
-pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Error> {
+pub async fn run(
+    arguments: &Arguments,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let azure = arguments.source.azure(lookup)?;
     let cluster = arguments.source.connection.connect().await?;
-    let (plan, _) = arguments.source.of_cluster(&cluster).await?;
+    let (plan, _) = arguments.source.of_cluster(&cluster, azure.as_ref()).await?;
     tell(&plan, out)?;
     let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
     let mut migration = Migration {
         cluster: &cluster,
+        azure: azure.as_ref(),
         plan: &plan,
         dialog: &mut dialog,
         accounts: BTreeSet::new(),
+        credentials: BTreeSet::new(),
         has_changed: false,
     };
-    if !migration.has_credentials()? {
+    if azure.is_none() && !migration.has_credentials()? {
         return Ok(());
     }
     for workload in &plan.workloads {
@@ -63,7 +74,7 @@ pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Erro
     }
     let has_changed = migration.has_changed;
     if arguments.cleanup {
-        clean(arguments, &cluster, &mut dialog).await?;
+        clean(arguments, &cluster, azure.as_ref(), &mut dialog).await?;
     } else if has_changed {
         writeln!(
             dialog.out,
@@ -76,10 +87,14 @@ pub async fn run(arguments: &Arguments, out: &mut impl Write) -> Result<(), Erro
 
 struct Migration<'m, 'w, I, O> {
     cluster: &'m Cluster,
+    /// If it is to be asked.
+    azure: Option<&'m Azure>,
     plan: &'m Plan,
     dialog: &'m mut Dialog<'w, I, O>,
     /// Those that are done, by namespace and name.
     accounts: BTreeSet<(&'m str, &'m str)>,
+    /// Likewise, by client id and subject.
+    credentials: BTreeSet<(&'m str, &'m str)>,
     /// Of the cluster, at all.
     has_changed: bool,
 }
@@ -100,7 +115,8 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
 
     async fn step(&mut self, workload: &'m WorkloadPlan, is_alone: bool) -> Result<(), Error> {
         let outcome = workload.outcome();
-        if outcome == Outcome::Unchanged {
+        let credentials = self.missing_credentials(workload);
+        if outcome == Outcome::Unchanged && credentials.is_empty() {
             return Ok(());
         }
         writeln!(self.dialog.out, "\n{} of {}: {}", workload.id, workload.id.namespace, words(outcome))?;
@@ -109,6 +125,10 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
         }
         if outcome == Outcome::Stopped {
             return Ok(());
+        }
+        for (identity, credential) in &credentials {
+            let identity = commands::describe(identity);
+            writeln!(self.dialog.out, "  - federated identity credential {} of {identity}", credential.name)?;
         }
         if is_alone && outcome != Outcome::Ready {
             writeln!(self.dialog.out, "Left as it is. When a person has read this: --yes --reviewed")?;
@@ -119,8 +139,37 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
             return Ok(());
         }
         self.has_changed = true;
+        self.write_credentials(credentials).await?;
         self.change_account(workload).await?;
         self.change_workload(workload).await
+    }
+
+    /// Of the identities that its service account stands for, and that Azure said it lacks.
+    fn missing_credentials(&self, workload: &WorkloadPlan) -> Vec<(&'m IdentityPlan, &'m Credential)> {
+        let account = workload.service_account.as_ref().filter(|_| self.azure.is_some());
+        let Some(subject) = account.map(|account| names::subject(&workload.id.namespace, account)) else {
+            return Vec::new();
+        };
+        let of = |identity: &'m IdentityPlan| identity.credentials.iter().map(move |credential| (identity, credential));
+        let all = self.plan.identities.iter().flat_map(of);
+        let is_missing = |state| matches!(state, CredentialState::Create | CredentialState::Update);
+        all.filter(|(identity, credential)| {
+            let is_done = self.credentials.contains(&(identity.client_id.as_str(), credential.subject.as_str()));
+            credential.subject == subject && is_missing(credential.state) && !is_done
+        })
+        .collect()
+    }
+
+    /// One after another, as Azure refuses to write two of one identity at once.
+    async fn write_credentials(&mut self, credentials: Vec<(&'m IdentityPlan, &'m Credential)>) -> Result<(), Error> {
+        let Some(azure) = self.azure else { return Ok(()) };
+        for (identity, credential) in credentials {
+            live::write(azure, identity, credential).await?;
+            self.credentials.insert((identity.client_id.as_str(), &credential.subject));
+            let verb = if credential.state == CredentialState::Update { "changed" } else { "created" };
+            writeln!(self.dialog.out, "federated identity credential {} {verb}", credential.name)?;
+        }
+        Ok(())
     }
 
     async fn change_account(&mut self, workload: &WorkloadPlan) -> Result<(), Error> {
@@ -163,9 +212,10 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
 async fn clean<I: BufRead, O: Write>(
     arguments: &Arguments,
     cluster: &Cluster,
+    azure: Option<&Azure>,
     dialog: &mut Dialog<'_, I, O>,
 ) -> Result<(), Error> {
-    let (plan, objects) = arguments.source.of_all_namespaces(cluster).await?;
+    let (plan, objects) = arguments.source.of_all_namespaces(cluster, azure).await?;
     let namespace = arguments.source.scope.namespace();
     let idle = cleanup::idle(&objects, &plan);
     let mut idle =

@@ -9,9 +9,12 @@ use azwi_identity::TenantId;
 use clap::Args;
 use serde_json::Value;
 
+use crate::azure::identity::Azure;
+use crate::azure::login::Login;
 use crate::cluster::{Cluster, Connection};
 
 use super::error::Error;
+use super::live;
 use super::plan::Plan;
 use super::settings::{Issuer, Settings};
 
@@ -63,40 +66,61 @@ pub(super) struct Source {
     /// Where sidecars listen
     #[arg(short, long, default_value_t = DEFAULT_PROXY_PORT)]
     proxy_port: u16,
-    /// Identities and their federated identity credentials as `az` prints them in JSON
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
-    azure: Vec<PathBuf>,
+    /// Ask Azure for identities and their federated identity credentials; with files, read what `az` printed in JSON
+    #[arg(long, value_name = "FILE,…", num_args = 0.., value_delimiter = ',')]
+    azure: Option<Vec<PathBuf>>,
     #[command(flatten)]
     pub(super) connection: Connection,
+    #[command(flatten)]
+    login: Login,
 }
 
 impl Source {
+    /// Azure, if it is to be asked.
+    pub(super) fn azure(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Azure>, Error> {
+        let is_asked = self.azure.as_ref().is_some_and(Vec::is_empty);
+        Ok(if is_asked { Some(Azure::new(&self.login, lookup)?) } else { None })
+    }
+
     /// The plan for a running cluster, with the objects that it was made of.
-    pub(super) async fn of_cluster(&self, cluster: &Cluster) -> Result<(Plan, Vec<Value>), Error> {
+    pub(super) async fn of_cluster(
+        &self,
+        cluster: &Cluster,
+        azure: Option<&Azure>,
+    ) -> Result<(Plan, Vec<Value>), Error> {
         let issuer = match &self.service_account_issuer_url {
             Some(url) => url.clone(),
             None => cluster.issuer().await?,
         };
         let objects = cluster.objects(self.scope.namespace()).await?;
-        Ok((self.plan(&objects, &self.settings(&issuer)?)?.within(self.scope.namespace()), objects))
+        let plan = self.plan(&objects, azure, &self.settings(&issuer)?).await?;
+        Ok((plan.within(self.scope.namespace()), objects))
     }
 
     /// The same for all namespaces.
-    pub(super) async fn of_all_namespaces(&self, cluster: &Cluster) -> Result<(Plan, Vec<Value>), Error> {
+    pub(super) async fn of_all_namespaces(
+        &self,
+        cluster: &Cluster,
+        azure: Option<&Azure>,
+    ) -> Result<(Plan, Vec<Value>), Error> {
         let scope = Scope { all_namespaces: true, ..self.scope.clone() };
-        Self { scope, ..self.clone() }.of_cluster(cluster).await
+        Self { scope, ..self.clone() }.of_cluster(cluster, azure).await
     }
 
     /// The plan for all that is in `files`, as `kubectl get --output yaml` or `json` prints it.
-    pub(super) fn of_files(&self, files: &[PathBuf]) -> Result<Plan, Error> {
+    pub(super) async fn of_files(&self, files: &[PathBuf], azure: Option<&Azure>) -> Result<Plan, Error> {
         let issuer = self.service_account_issuer_url.as_deref().ok_or(Error::NoIssuer)?;
         let objects: Vec<Vec<Value>> = files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        self.plan(&objects.concat(), &self.settings(issuer)?)
+        self.plan(&objects.concat(), azure, &self.settings(issuer)?).await
     }
 
-    fn plan(&self, objects: &[Value], settings: &Settings) -> Result<Plan, Error> {
-        let azure: Vec<Vec<Value>> = self.azure.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        Ok(super::plan(objects, &azure.concat(), settings))
+    async fn plan(&self, objects: &[Value], azure: Option<&Azure>, settings: &Settings) -> Result<Plan, Error> {
+        let files = self.azure.iter().flatten();
+        let mut known: Vec<Value> = files.map(|path| read(path)).collect::<Result<Vec<_>, _>>()?.concat();
+        if let Some(azure) = azure {
+            known.extend(live::identities(azure, objects).await?);
+        }
+        Ok(super::plan(objects, &known, settings))
     }
 
     fn settings(&self, issuer: &str) -> Result<Settings, Error> {

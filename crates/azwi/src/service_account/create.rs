@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
+use crate::azure::identity::{Azure, Identity, Trust, Wanted};
 use crate::names;
 
 use super::ServiceAccountError;
 use super::arguments::{Arguments, Missing, Phase};
-use super::identity::{Azure, Identity, Trust, Wanted};
 use super::kubernetes::Account;
 use super::report::{Outcome, Report};
 
@@ -20,7 +20,7 @@ pub(super) async fn run(
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
     let phases = arguments.phases();
-    let azure = Azure::new(arguments, lookup)?;
+    let azure = Azure::new(&arguments.login, lookup)?;
     let wanted = Wanted::of(arguments)?;
     let mut identity = azure.find(&wanted).await?;
     if phases.contains(&Phase::Identity) {

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use crate::azure::identity::{Azure, Identity, Wanted};
+
 use super::arguments::{Arguments, Missing, Phase};
-use super::identity::{Azure, Identity, Wanted};
 use super::report::{Outcome, Report};
 use super::{ServiceAccountError, create, kubernetes};
 
@@ -17,7 +18,7 @@ pub(super) async fn run(
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
     let phases = arguments.phases();
-    let azure = Azure::new(arguments, lookup)?;
+    let azure = Azure::new(&arguments.login, lookup)?;
     for phase in phases.iter().rev() {
         match phase {
             Phase::RoleAssignment => delete_assignment(arguments, &azure, report).await?,

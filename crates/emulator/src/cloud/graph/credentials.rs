@@ -22,6 +22,7 @@ pub(super) fn answer(entra: &Entra, call: &Call, application: &Key, credential: 
         ("GET", None) => list(entra, call, application),
         ("POST", None) => create(entra, call, application),
         ("GET", Some(key)) => get(entra, call, application, key),
+        ("PATCH", Some(key)) => update(entra, call, application, key),
         ("DELETE", Some(key)) => delete(entra, call, application, key),
         _ => Err(not_allowed(&call.method)),
     }
@@ -63,6 +64,32 @@ fn get(entra: &Entra, call: &Call, application: &Key, key: &Key) -> Outcome {
         .filter(|credential| entra.directory.sees(Api::Graph, credential.id))
         .ok_or_else(|| not_found(key))?;
     Ok(Answer::ok(entity(call, describe(entra, credential), &context(application))))
+}
+
+/// All but the name can be another one.
+fn update(entra: &Entra, call: &Call, application: &Key, key: &Key) -> Outcome {
+    let mut changed = body(call)?;
+    entra.directory.change(call.caller.tenant, |tenant| {
+        let application = look(entra, tenant, application)?;
+        let position = application.credentials.iter().position(|credential| is(credential, key));
+        let before = application.credentials.remove(position.ok_or_else(|| not_found(key))?);
+        complete(&mut changed, describe(entra, &before));
+        let credential = FederatedIdentityCredential { id: before.id, ..read(&changed)? };
+        check_unique(entra, application, &credential)?;
+        application.credentials.push(credential);
+        Ok::<_, Problem>(())
+    })?;
+    Ok(Answer::no_content())
+}
+
+/// What `changed` does not have stays as it was, and the name in any case.
+fn complete(changed: &mut Value, before: Value) {
+    let (Value::Object(changed), Value::Object(before)) = (changed, before) else { return };
+    for (name, value) in before {
+        if name == "name" || !changed.contains_key(&name) {
+            changed.insert(name, value);
+        }
+    }
 }
 
 fn delete(entra: &Entra, call: &Call, application: &Key, key: &Key) -> Outcome {
