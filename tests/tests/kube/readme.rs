@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use azwi_tests::binaries::binary;
 use azwi_tests::chart::NAMESPACE;
 use azwi_tests::cluster::{Cluster, program, run};
+use azwi_tests::emulator::{Emulator, OPERATOR_SECRET, clients};
 use azwi_tests::webhook::TENANT;
 use serde_json::{Value, json};
 
-use crate::workload::{CLIENT_ID, Place, names};
+use crate::workload::{Place, names};
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -41,16 +43,23 @@ pub(crate) fn shell(script: &str) -> Result<Command> {
 #[test]
 fn its_commands_install_the_webhook_and_give_a_service_account_its_identity() -> Result<()> {
     let cluster = Cluster::start()?;
-    cluster.kubectl(&["create", "serviceaccount", "cart"])?;
-    let mut shell = shell(&block("sh")?)?;
-    shell.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.directory());
-    shell.env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", CLIENT_ID).env("REGISTRY", "registry.example");
+    let entra = Emulator::start()?;
+    // Logs in as somebody whom the page does not know.
+    let mut shell = shell(&format!("azwi() {{ \"$AZWI\" \"$@\" --auth-method=client_secret; }}\n{}", block("sh")?))?;
+    shell.env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cluster.directory()).env("AZWI", binary("azwi")?);
+    shell.env("AZURE_TENANT_ID", TENANT).env("ISSUER", cluster.url()).env("REGISTRY", "registry.example");
+    shell.env("AZURE_CLIENT_ID", clients::OPERATOR).env("AZURE_CLIENT_SECRET", OPERATOR_SECRET);
+    shell.env("SSL_CERT_FILE", entra.ca_file());
+    for name in ["AZURE_AUTHORITY_HOST", "AZURE_GRAPH_ENDPOINT", "AZURE_RESOURCE_MANAGER_ENDPOINT"] {
+        shell.env(name, entra.authority().trim_end_matches('/'));
+    }
     run(&mut shell, "")?.good()?;
     let deployment = cluster.get("deployment/azure-wi-webhook-controller-manager", NAMESPACE)?;
     let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(image, "registry.example/azwi-webhook:dev");
     let account = cluster.get("serviceaccount/cart", "default")?;
-    assert_eq!(account["metadata"]["annotations"]["azure.workload.identity/client-id"], CLIENT_ID);
+    let annotations = &account["metadata"]["annotations"];
+    assert!(annotations["azure.workload.identity/client-id"].is_string(), "{annotations}");
     Ok(())
 }
 
