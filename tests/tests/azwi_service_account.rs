@@ -2,14 +2,16 @@
 //! does in Kubernetes is seen with a real API server.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use azwi_tests::binaries::binary;
 use azwi_tests::emulator::{Emulator, OPERATOR_SECRET, SUBSCRIPTION, clients};
 use azwi_tests::jwt;
 use azwi_tests::proxy::Proxy;
-use serde_json::Value;
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const TENANT: &str = "11111111-1111-4111-8111-111111111111";
@@ -32,20 +34,30 @@ impl Azure {
     }
 
     fn azwi(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(self.command(arguments)?.output()?)
+    }
+
+    /// As the operator.
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = self.anonymous(arguments)?;
+        command.env("AZURE_CLIENT_SECRET", OPERATOR_SECRET);
+        command.args(["--auth-method=client_secret", "--azure-tenant-id", TENANT, "--client-id", clients::OPERATOR]);
+        Ok(command)
+    }
+
+    fn anonymous(&self, arguments: &[&str]) -> Result<Command> {
         let url = self.0.authority().trim_end_matches('/');
         let mut command = Command::new(binary("azwi")?);
         command.env_clear().env("SSL_CERT_FILE", self.0.ca_file());
         for name in ["AZURE_AUTHORITY_HOST", "AZURE_GRAPH_ENDPOINT", "AZURE_RESOURCE_MANAGER_ENDPOINT"] {
             command.env(name, url);
         }
-        command.env("AZURE_CLIENT_SECRET", OPERATOR_SECRET).arg("serviceaccount").args(arguments);
-        command.args(["--auth-method=client_secret", "--azure-tenant-id", TENANT, "--client-id", clients::OPERATOR]);
-        command.arg("--service-account-namespace=shop");
+        command.arg("serviceaccount").args(arguments).arg("--service-account-namespace=shop");
         if !arguments.iter().any(|argument| argument.starts_with("--service-account-name=")) {
             command.arg("--service-account-name=cart");
         }
         command.args(["--service-account-issuer-url", self.0.issuer()]);
-        Ok(command.output()?)
+        Ok(command)
     }
 
     fn good(&self, arguments: &[&str]) -> Result<String> {
@@ -183,6 +195,114 @@ fn the_twenty_first_service_account_of_an_identity_is_told_of_identity_bindings(
     let why = azure.bad(&["create", "phase", "fi", "--aad-application-client-id", &id])?;
     assert!(why.contains("has 20 federated identity credentials") && why.contains("identity binding"), "{why}");
     Ok(())
+}
+
+#[test]
+fn a_service_that_asks_to_be_left_alone_is_left_alone_so_long() -> Result<()> {
+    for api in ["graph", "arm"] {
+        let azure = Azure::new()?;
+        azure.0.faults(&json!({ "api": api, "status": 429, "retry_after": 1, "remaining": 1 }).to_string())?;
+        let begin = Instant::now();
+        let kind = if api == "arm" { &MANAGED[..] } else { &[] };
+        let steps = azure.steps(&[&["create"][..], &NO_CLUSTER, kind].concat())?;
+        assert!(outcomes(&steps).iter().all(|outcome| *outcome == "created"), "{steps:?}");
+        assert!(begin.elapsed() >= Duration::from_secs(1), "{api}: {:?}", begin.elapsed());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_service_that_asks_to_be_left_alone_for_an_hour_is_reported() -> Result<()> {
+    let azure = Azure::new()?;
+    azure.0.faults(r#"{"api":"graph","status":429,"retry_after":3600}"#)?;
+    let why = azure.bad(&["create", "phase", "app"])?;
+    assert!(why.contains(" 429 "), "{why}");
+    Ok(())
+}
+
+/// Resource Manager refuses a write while another one of the same identity is under way.
+#[test]
+fn several_service_accounts_can_be_given_one_managed_identity_at_the_same_time() -> Result<()> {
+    let azure = Azure::new()?;
+    azure.good(&[&["create", "phase", "app"][..], &MANAGED].concat())?;
+    let names = [1, 2, 3, 4].map(|number| format!("--service-account-name=cart-{number}"));
+    let start = |name: &String| {
+        let arguments = [&["create", "phase", "fi", name][..], &MANAGED].concat();
+        Ok(azure.command(&arguments)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    };
+    let running = names.iter().map(start).collect::<Result<Vec<_>>>()?;
+    for child in running {
+        let output = child.wait_with_output()?;
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for name in &names {
+        let steps = azure.steps(&[&["create", "phase", "fi", name][..], &MANAGED].concat())?;
+        assert_eq!(outcomes(&steps), ["exists"], "{name}");
+    }
+    Ok(())
+}
+
+/// An Entra ID where the operator has what `credential` says in place of a secret.
+fn with_operator(credential: &Value) -> Result<Azure> {
+    let mut operator = json!({
+        "name": "operator", "client_id": clients::OPERATOR, "kind": "app_registration",
+        "federated_identity_credentials": [],
+    });
+    if let (Some(operator), Some(credential)) = (operator.as_object_mut(), credential.as_object()) {
+        operator.extend(credential.clone());
+    }
+    let config = json!({ "tenants": [{ "id": TENANT, "applications": [operator] }] });
+    Ok(Azure(Emulator::start_with(Some(&config.to_string()), &[])?))
+}
+
+/// Graph lists a hundred at a time.
+#[test]
+fn a_list_is_read_to_its_last_page() -> Result<()> {
+    let application = |number: u32| {
+        let client_id = format!("88888888-8888-4888-8888-{number:012}");
+        json!({ "name": "many", "client_id": client_id, "kind": "app_registration", "federated_identity_credentials": [] })
+    };
+    let operator = json!({
+        "name": "operator", "client_id": clients::OPERATOR, "kind": "app_registration", "secrets": [OPERATOR_SECRET],
+        "federated_identity_credentials": [],
+    });
+    let applications: Vec<_> = (0..101).map(application).chain([operator]).collect();
+    let config = json!({ "tenants": [{ "id": TENANT, "applications": applications }] });
+    let azure = Azure(Emulator::start_with(Some(&config.to_string()), &[])?);
+    let why = azure.bad(&["create", "phase", "app", "--aad-application-name=many"])?;
+    assert!(why.contains("applications of that name: 101"), "{why}");
+    Ok(())
+}
+
+fn logs_in(command: &mut Command) -> Result<()> {
+    let output = command.output()?;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stdout)?.contains("created         application"));
+    Ok(())
+}
+
+#[test]
+fn whoever_has_a_certificate_logs_in_with_it() -> Result<()> {
+    let directory = TempDir::new()?;
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
+    let certificate = CertificateParams::default().self_signed(&key)?.pem();
+    fs::write(directory.path().join("operator.crt"), &certificate)?;
+    fs::write(directory.path().join("operator.key"), key.serialize_pem())?;
+    let azure = with_operator(&json!({ "certificates": [certificate] }))?;
+    let mut command = azure.anonymous(&["create", "phase", "app", "--auth-method=client_certificate"])?;
+    command.args(["--azure-tenant-id", TENANT, "--client-id", clients::OPERATOR, "--certificate-path=operator.crt"]);
+    logs_in(command.arg("--private-key-path=operator.key").current_dir(directory.path()))
+}
+
+#[test]
+fn a_pipeline_logs_in_with_the_token_of_its_service_account() -> Result<()> {
+    let azure = with_operator(&json!({ "federated_identity_credentials": [{ "subject": SUBJECT }] }))?;
+    let directory = TempDir::new()?;
+    let file = directory.path().join("token");
+    azure.0.write_token(&file, SUBJECT)?;
+    let mut command = azure.anonymous(&["create", "phase", "app", "--auth-method=workload_identity"])?;
+    command.env("AZURE_FEDERATED_TOKEN_FILE", file);
+    logs_in(command.env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", clients::OPERATOR))
 }
 
 #[test]
