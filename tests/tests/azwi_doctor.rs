@@ -114,6 +114,19 @@ fn a_token_is_compared_and_never_shown() {
     }
 }
 
+#[test]
+fn what_the_files_do_not_have_is_not_said_to_be_missing() {
+    let emulator = Emulator::start().unwrap();
+    let pod = json!({
+        "kind": "Pod", "metadata": { "name": "demo", "labels": { "azure.workload.identity/use": "true" } }, "spec": {},
+    });
+    let dir = with_files(&[("pod.json", pod.to_string()), ("token", emulator.token(DEMO_SUBJECT).unwrap())]);
+    let said = stdout(&azwi(dir.path(), &["doctor", "--offline", "pod.json", "--token-file", "token"]));
+    for name in ["pod/demo: service account", "pod/demo: webhook", "token: federated credential"] {
+        assert!(said.contains(&format!("? {name}: none in the files: add what ")), "{name}: {said}");
+    }
+}
+
 fn exchange(emulator: &Emulator<'_>, client_id: &str, more: &[&str]) -> Output {
     let dir = with_files(&[("token", emulator.token(DEMO_SUBJECT).unwrap())]);
     let ca_file = emulator.ca_file();

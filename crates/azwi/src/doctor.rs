@@ -51,7 +51,7 @@ Examples:
   azwi doctor deployment/cart -n shop --azure
 
   # Of files that somebody has sent
-  kubectl get pods,serviceaccounts,events -n shop -o yaml > shop.yaml
+  kubectl get pods,deployments,statefulsets,replicasets,serviceaccounts,events -n shop -o yaml > shop.yaml
   kubectl get mutatingwebhookconfigurations,namespaces -o yaml > cluster.yaml
   azwi doctor --offline shop.yaml,cluster.yaml
 
@@ -169,7 +169,16 @@ pub(crate) async fn run(
 impl Arguments {
     fn of_files(&self) -> Result<Vec<Check>, DoctorError> {
         let documents: Vec<Vec<Value>> = self.offline.files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        let objects = Objects::new(documents.concat());
+        let mut objects = Objects::new(documents.concat());
+        for (kind, plural) in [
+            ("ServiceAccount", "serviceaccounts"),
+            (crate::webhook::KIND, "mutatingwebhookconfigurations"),
+            ("Namespace", "namespaces"),
+        ] {
+            if objects.of_kind(kind).next().is_none() {
+                objects.lack(kind, format!("none in the files: add what kubectl get {plural} --output yaml prints"));
+            }
+        }
         let targets = self.targets(&objects, self.namespace.as_deref(), "in the files")?;
         let mut checks: Vec<_> =
             targets.into_iter().flat_map(|target| workload::checks(&objects, target, now())).collect();
@@ -223,7 +232,14 @@ impl Arguments {
             let keys = read(path)?.into_iter().next().unwrap_or_default();
             checks.push(federation::signing_key(SUBJECT, text(&header, "/kid"), &keys));
         }
-        checks.push(federation::credential(SUBJECT, &claims, &objects.credentials()));
+        checks.push(match objects.credentials() {
+            Some(credentials) => federation::credential(SUBJECT, &claims, &credentials),
+            None => Check::unknown(
+                SUBJECT,
+                "federated credential",
+                "none in the files: add what az identity federated-credential list prints",
+            ),
+        });
         Ok(checks)
     }
 

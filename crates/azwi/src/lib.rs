@@ -15,5 +15,6 @@ mod output;
 pub mod pod_identity;
 mod service_account;
 mod token;
+mod webhook;
 
 pub use cli::main;

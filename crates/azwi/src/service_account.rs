@@ -74,7 +74,7 @@ pub(crate) enum ServiceAccountError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("Kubernetes: {0}")]
-    Kubernetes(#[from] Box<kube::Error>),
+    Kubernetes(String),
     #[error("there is no {0}: the phase aad-application creates it")]
     NoIdentity(String),
     #[error("managed identity {0} is not there: say where to create it by --managed-identity-location")]
@@ -105,7 +105,10 @@ impl From<RestError> for ServiceAccountError {
 
 impl From<kube::Error> for ServiceAccountError {
     fn from(error: kube::Error) -> Self {
-        Self::Kubernetes(Box::new(error))
+        Self::Kubernetes(match error {
+            kube::Error::Api(status) => status.message,
+            other => other.to_string(),
+        })
     }
 }
 

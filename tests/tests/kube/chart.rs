@@ -92,6 +92,8 @@ fn a_bad_value_is_refused_by_its_name() {
         ("customTokenEndpoint.audience=api://proxy", "/customTokenEndpoint"),
         ("certManager.issuerRef.kind=ClusterIssuer", "/certManager/issuerRef"),
         ("certManager.issuerRef.nam=mine", "/certManager/issuerRef"),
+        ("resources.limit.cpu=1", "/resources"),
+        ("networkPolicy.webhookFrom[0].ipBlok.cidr=10.0.0.0/8", "/networkPolicy/webhookFrom/0"),
         ("nativeSidecar=maybe", "/nativeSidecar"),
         ("failurePolicy=Retry", "/failurePolicy"),
         ("timeoutSeconds=31", "/timeoutSeconds"),

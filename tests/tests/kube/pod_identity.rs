@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use anyhow::{Context as _, Result};
 use azwi_tests::binaries::binary;
-use azwi_tests::cluster::{Answer, directory_of, run};
+use azwi_tests::cluster::{Answer, Cluster, directory_of, run};
 use azwi_tests::emulator::Emulator;
 use azwi_tests::jwt;
 use azwi_tests::webhook::TENANT;
@@ -379,6 +379,30 @@ fn nothing_is_deleted_that_a_rollout_needs_when_it_has_pods_again() -> Result<()
     let told = shop.migrate(&["--yes", "--cleanup"])?;
     assert!(told.contains("Nothing to delete"), "{told}");
     shop.get("azureidentitybinding/cart").map(drop)
+}
+
+#[test]
+fn nothing_is_deleted_that_a_pod_needs_which_has_the_label_but_no_token() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.migrate(&["--yes"])?;
+    shop.replace_pods()?;
+    shop.pod("by-hand", &shop.template("cart"))?;
+    // The webhook is asked at creation only.
+    shop.kubectl(&["label", "pod/by-hand", "azure.workload.identity/use=true"])?;
+    let told = shop.migrate(&["--yes", "--cleanup"])?;
+    assert!(told.contains("Nothing to delete"), "{told}");
+    shop.get("azureidentitybinding/cart").map(drop)
+}
+
+#[test]
+fn nothing_is_migrated_where_no_webhook_would_set_pods_up() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let mut command = Command::new(binary("azwi")?);
+    command.args(["podidentity", "migrate", "--yes", "--kubeconfig"]).arg(cluster.kubeconfig());
+    let answer = run(&mut command, "")?;
+    assert!(!answer.is_good);
+    assert!(answer.stderr.starts_with("azwi: no webhook of this cluster is asked about pods"), "{}", answer.stderr);
+    Ok(())
 }
 
 #[test]

@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientMethodOptions, ClientOptions};
+use azure_core::http::{ClientMethodOptions, ClientOptions, ExponentialRetryOptions, RetryOptions};
 use azure_identity::{
     AzureCliCredential, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
     ClientSecretCredential, ClientSecretCredentialOptions, WorkloadIdentityCredential,
@@ -28,6 +28,8 @@ use uuid::Uuid;
 
 use super::cloud::{Cloud, CloudName, EndpointError};
 
+/// Of a login that fails on its way: within seconds, for somebody waits.
+const RETRIES: u32 = 3;
 /// How long an assertion of ours is good for: it is used at once.
 const ASSERTION_LIFETIME: Duration = Duration::from_mins(10);
 
@@ -193,7 +195,8 @@ impl Needs<'_> {
 fn options(cloud: &Cloud) -> ClientOptions {
     let mut custom = CustomConfiguration::default();
     custom.authority_host.clone_from(&cloud.authority);
-    ClientOptions { cloud: Some(Arc::new(CloudConfiguration::from(custom))), ..ClientOptions::default() }
+    let retry = RetryOptions::exponential(ExponentialRetryOptions { max_retries: RETRIES, ..Default::default() });
+    ClientOptions { cloud: Some(Arc::new(CloudConfiguration::from(custom))), retry, ..ClientOptions::default() }
 }
 
 /// What an application says of itself, signed by its certificate

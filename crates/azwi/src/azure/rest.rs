@@ -1,6 +1,7 @@
 //! JSON over HTTPS with a bearer token, as Graph and Resource Manager both speak it: throttling honoured, errors with
 //! their codes, lists page by page. Sends the token nowhere but to the one host.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,9 +139,13 @@ impl Rest {
     async fn token(&self) -> Result<String, RestError> {
         let scope = &self.endpoint.scope;
         let token = self.credential.get_token(&[scope], None).await;
+        let in_words = |error: azure_core::Error| match (error.to_string(), root_cause(&error)) {
+            (error, cause) if error.contains(&cause) => error,
+            (error, cause) => format!("{error}: {cause}"),
+        };
         token
             .map(|token| token.token.secret().to_owned())
-            .map_err(|error| RestError::Login { scope: scope.clone(), reason: error.to_string() })
+            .map_err(|error| RestError::Login { scope: scope.clone(), reason: in_words(error) })
     }
 }
 
@@ -169,9 +174,15 @@ async fn read(what: &str, response: Response) -> Result<Value, RestError> {
     })
 }
 
-/// With its causes: reqwest's own words do not say why.
 fn transport(url: &str, error: &reqwest::Error) -> RestError {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
-    RestError::Transport { url: url.to_owned(), reason }
+    RestError::Transport { url: url.to_owned(), reason: root_cause(error) }
+}
+
+/// What an error is due to in the end: the words of those around it do not say why.
+pub(crate) fn root_cause(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }

@@ -1,11 +1,12 @@
 //! The documents by which others know a cluster's tokens, as its issuer publishes them: whether they can be fetched from
 //! here, and are this cluster's. Entra fetches them from the internet; what is seen here need not be seen there.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client};
 use serde_json::Value;
+
+use crate::azure::rest::root_cause;
 
 use super::check::Check;
 use super::federation::{self, Claims};
@@ -50,12 +51,12 @@ impl Issuers {
         if !url.starts_with("https://") {
             return Err("is no https URL".to_owned());
         }
-        let mut response = self.0.get(url).send().await.map_err(|error| in_words(&error))?;
+        let mut response = self.0.get(url).send().await.map_err(|error| root_cause(&error))?;
         if !response.status().is_success() {
             return Err(format!("answers {}", response.status()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| in_words(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_DOCUMENT {
                 return Err(format!("is larger than {MAX_DOCUMENT} bytes"));
@@ -63,15 +64,4 @@ impl Issuers {
         }
         serde_json::from_slice(&body).map_err(|error| format!("is no JSON: {error}"))
     }
-}
-
-/// With its causes, on one line, and without the URL.
-fn in_words(error: &reqwest::Error) -> String {
-    let mut causes = vec![];
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        causes.push(next.to_string());
-        cause = next.source();
-    }
-    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, ClusterError};
+use crate::webhook;
 
 use super::check::Check;
 use super::objects::{Objects, kind, pod};
@@ -25,7 +26,6 @@ const NAMESPACED: [(&str, &str, &str); 10] = [
     ("CronJob", "apis/batch/v1", "cronjobs"),
     ("Pod", "api/v1", "pods"),
 ];
-const WEBHOOKS: &str = "apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 const CONSTRAINTS: &str = "apis/constraints.gatekeeper.sh/v1beta1";
 
 /// All that the checks look at. What one may not read is lacking, and said to be.
@@ -38,7 +38,7 @@ pub(crate) async fn objects(cluster: &Cluster, namespace: &str) -> Result<Object
         let path = format!("{group}/namespaces/{namespace}/{plural}");
         take(&mut objects, kind, cluster.list(&path).await)?;
     }
-    take(&mut objects, "MutatingWebhookConfiguration", cluster.list(WEBHOOKS).await)?;
+    take(&mut objects, webhook::KIND, cluster.list(webhook::LIST).await)?;
     let found = cluster.get(&format!("api/v1/namespaces/{namespace}")).await;
     take(&mut objects, "Namespace", found.map(|found| found.into_iter().collect()))?;
     take(&mut objects, "Constraint", constraints(cluster).await)?;

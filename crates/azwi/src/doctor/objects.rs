@@ -74,12 +74,11 @@ impl Objects {
         self.namespaced(text(owner, "/kind"), namespace(object), text(owner, "/name"))
     }
 
-    /// `az … federated-credential list` prints them, in either of its forms.
-    pub(crate) fn credentials(&self) -> Vec<&Value> {
-        let nested = |object: &Value| object.as_array().is_some();
-        let arrays = self.all.iter().filter(|object| nested(object)).filter_map(Value::as_array).flatten();
-        let plain = self.all.iter().filter(|object| !nested(object));
-        arrays.chain(plain).filter(|object| object.get("subject").is_some() && object.get("issuer").is_some()).collect()
+    /// What `az … federated-credential list` printed, which is a list even of none.
+    pub(crate) fn credentials(&self) -> Option<Vec<&Value>> {
+        let mut lists = self.all.iter().filter_map(Value::as_array).peekable();
+        lists.peek()?;
+        Some(lists.flatten().filter(|credential| credential.get("subject").is_some()).collect())
     }
 }
 

@@ -7,11 +7,12 @@ use serde_json::Value;
 use x509_parser::pem::Pem;
 use x509_parser::time::ASN1Time;
 
+use crate::webhook::{KIND, registered};
+
 use super::check::Check;
 use super::objects::{Objects, list, name, text};
 
 const NAME: &str = "webhook";
-const KIND: &str = "MutatingWebhookConfiguration";
 const SEE_LOG: &str = "look into the webhook's log: it writes the bundle itself, and may not be allowed to; with \
                        --disable-cert-rotation whoever mounts the certificate writes it (docs/operations.md)";
 
@@ -20,10 +21,7 @@ pub(crate) fn webhook(subject: &str, objects: &Objects, namespace: &str, now: u6
     if let Some(why) = objects.why_unread(KIND) {
         return Check::unknown(subject, NAME, why);
     }
-    let all = objects
-        .of_kind(KIND)
-        .flat_map(|configuration| list(configuration, "/webhooks").iter().map(move |webhook| (configuration, webhook)));
-    let Some((configuration, webhook)) = all.into_iter().find(|(_, webhook)| selects_label(webhook)) else {
+    let Some((configuration, webhook)) = registered(objects.of_kind(KIND)) else {
         let evidence = format!("no {KIND} selects pods by {}", label::USE);
         return Check::fails(subject, NAME, evidence, "install the webhook: docs/install-webhook.md");
     };
@@ -36,11 +34,6 @@ pub(crate) fn webhook(subject: &str, objects: &Objects, namespace: &str, now: u6
         Ok(until) => Check::holds(subject, NAME, format!("{webhook_name}, certificate authority until {until}")),
         Err(reason) => Check::fails(subject, NAME, format!("{webhook_name}: {reason}"), SEE_LOG),
     }
-}
-
-fn selects_label(webhook: &Value) -> bool {
-    let labels = webhook.pointer("/objectSelector/matchLabels");
-    labels.and_then(|labels| labels.get(label::USE)).and_then(Value::as_str) == Some("true")
 }
 
 /// The latest end of those certificate authorities in the bundle that are valid now.

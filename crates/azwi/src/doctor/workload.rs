@@ -122,7 +122,8 @@ fn audience(subject: &str, pod: &Value) -> Option<Check> {
 /// Variables and mount, for each container but those that are to stay as they are.
 fn containers(subject: &str, pod: &Value) -> Vec<Check> {
     let skipped = entry(pod, "annotations", annotation::SKIP_CONTAINERS).unwrap_or_default();
-    let proxy_only = entry(pod, "annotations", annotation::PROXY_ONLY) == Some("true");
+    let proxy_only =
+        entry(pod, "annotations", annotation::PROXY_ONLY).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let is_skipped = |container: &Value| skipped.split(';').any(|skipped| skipped.trim() == text(container, "/name"));
     let apps = list(pod, "/spec/containers").iter().filter(|container| text(container, "/name") != container::PROXY);
     if proxy_only {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use azwi_conventions::label;
+use azwi_conventions::{label, volume};
 use serde_json::Value;
 
 use super::azure::Azure;
@@ -38,6 +38,14 @@ pub(super) fn idle<'a>(objects: &'a [Value], plan: &Plan) -> Vec<Object<'a>> {
     idle.into_iter().chain(identities).collect()
 }
 
+/// Whether the webhook has given a pod its token: the label alone gives it nothing.
+fn is_set_up(pod: &Object<'_>) -> bool {
+    let volumes = pod.list("/spec/volumes");
+    let sources = volumes.iter().filter_map(|volume| volume.pointer("/projected/sources")?.as_array()).flatten();
+    let mut paths = sources.filter_map(|source| source.pointer("/serviceAccountToken/path")?.as_str());
+    paths.any(|path| path == volume::TOKEN_PATH)
+}
+
 /// Those of migrated workloads, and those that a workload or a pod from before still needs.
 fn selectors<'a>(objects: &[Object<'a>], plan: &Plan) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     let (mut done, mut needed) = (BTreeSet::new(), BTreeSet::new());
@@ -45,7 +53,7 @@ fn selectors<'a>(objects: &[Object<'a>], plan: &Plan) -> (BTreeSet<&'a str>, BTr
         let outcome = plan.workloads.iter().find(|of| of.id == workload.id).map(WorkloadPlan::outcome);
         let is_done = workload.is_labelled() && outcome.is_none_or(|outcome| outcome == Outcome::Unchanged);
         if is_done { &mut done } else { &mut needed }.extend(workload.selectors());
-        let old = workload.pods.iter().filter(|pod| pod.label(label::USE) != Some("true"));
+        let old = workload.pods.iter().filter(|pod| !is_set_up(pod));
         needed.extend(old.filter_map(|pod| pod.label(LABEL)));
     }
     // One that is migrated keeps templates from before, to go back to.

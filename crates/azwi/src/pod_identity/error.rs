@@ -27,6 +27,11 @@ pub enum Error {
     NoIssuer,
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    #[error(
+        "no webhook of this cluster is asked about pods with the label azure.workload.identity/use, so migrated pods would \
+         get no token: install it first (docs/install-webhook.md)"
+    )]
+    NoWebhook,
     #[error("Azure has no {0}, or does not show it to you")]
     NoIdentity(String),
     #[error("{0}")]

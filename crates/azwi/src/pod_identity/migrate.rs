@@ -14,6 +14,7 @@ use clap::Args;
 use crate::azure::identity::Azure;
 use crate::cluster::Cluster;
 use crate::names;
+use crate::webhook;
 
 use super::cleanup;
 use super::commands;
@@ -54,6 +55,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let azure = arguments.source.azure(lookup)?;
     let cluster = arguments.source.connection.connect().await?;
+    has_webhook(&cluster).await?;
     let (plan, _) = arguments.source.of_cluster(&cluster, azure.as_ref()).await?;
     tell(&plan, out)?;
     let mut dialog = Dialog { input: io::stdin().lock(), out, says_yes: arguments.yes };
@@ -83,6 +85,15 @@ pub async fn run(
         )?;
     }
     Ok(())
+}
+
+/// Whoever may not see the configurations has to know.
+async fn has_webhook(cluster: &Cluster) -> Result<(), Error> {
+    match cluster.list(webhook::LIST).await {
+        Ok(found) if webhook::registered(found.iter()).is_none() => Err(Error::NoWebhook),
+        Err(error) if !error.is("Forbidden") => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 struct Migration<'m, 'w, I, O> {

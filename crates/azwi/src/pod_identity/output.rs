@@ -22,10 +22,10 @@ type Record = BTreeMap<String, Vec<String>>;
 #[derive(Debug, Error)]
 pub enum OutputError {
     /// Nothing was written.
-    #[error("{} has been changed since azwi wrote it: move away what you want to keep, or let it be overwritten", list(.0))]
+    #[error("{} has been changed since azwi wrote it: move away what you want to keep, or overwrite it by --overwrite", list(.0))]
     Changed(Vec<PathBuf>),
     /// Nothing was written.
-    #[error("{} is there already and not from azwi", list(.0))]
+    #[error("{} is there already and not from azwi: choose another folder, or overwrite it by --overwrite", list(.0))]
     Foreign(Vec<PathBuf>),
     /// Nothing was written.
     #[error("{0}: not a record of azwi: {1}")]

@@ -182,6 +182,33 @@ impl Arguments {
         self.service_account_issuer_url.as_deref().ok_or(Missing::always("--service-account-issuer-url"))
     }
 
+    /// What role, and what for.
+    ///
+    /// # Errors
+    /// One of the two is not given.
+    pub(super) fn role(&self) -> Result<(&str, &str), Missing> {
+        let missing = |flag| Missing::of(flag, Phase::RoleAssignment);
+        let RoleArguments { azure_role, azure_scope, .. } = &self.role;
+        let role = azure_role.as_deref().ok_or_else(|| missing("--azure-role"))?;
+        Ok((role, azure_scope.as_deref().ok_or_else(|| missing("--azure-scope"))?))
+    }
+
+    /// Whether all is given that these phases of a creation need.
+    ///
+    /// # Errors
+    /// What is not.
+    pub(super) fn suffice_for(&self, phases: &[Phase]) -> Result<(), Missing> {
+        for phase in phases {
+            match phase {
+                Phase::Identity => {}
+                Phase::ServiceAccount => self.name().map(drop)?,
+                Phase::FederatedIdentity => self.name().and(self.issuer()).map(drop)?,
+                Phase::RoleAssignment => self.role().map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
     /// By what the application is known, most exactly.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::azure::identity::{Azure, Identity, Trust, Wanted};
 use crate::names;
 
 use super::ServiceAccountError;
-use super::arguments::{Arguments, Missing, Phase};
+use super::arguments::{Arguments, Phase};
 use super::kubernetes::Account;
 use super::report::{Outcome, Report};
 
@@ -20,6 +20,11 @@ pub(super) async fn run(
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
     let phases = arguments.phases();
+    arguments.suffice_for(&phases)?;
+    if phases.contains(&Phase::ServiceAccount) {
+        // Rather before an identity is made than after.
+        arguments.connection.connect().await?;
+    }
     let azure = Azure::new(&arguments.login, lookup)?;
     let wanted = Wanted::of(arguments)?;
     let mut identity = azure.find(&wanted).await?;
@@ -165,9 +170,7 @@ async fn ensure_role(
     identity: Option<&Identity>,
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
-    let missing = |flag| Missing::of(flag, Phase::RoleAssignment);
-    let role = arguments.role.azure_role.as_deref().ok_or_else(|| missing("--azure-role"))?;
-    let scope = arguments.role.azure_scope.as_deref().ok_or_else(|| missing("--azure-scope"))?;
+    let (role, scope) = arguments.role()?;
     let no_role = || ServiceAccountError::NoRole { role: role.to_owned(), scope: scope.to_owned() };
     let definition = azure.resource_manager.role(scope, role).await?.ok_or_else(no_role)?;
     let what = format!("{role} at {scope}");
