@@ -1,6 +1,7 @@
 //! `azwi jwks`, as whoever runs a cluster of their own uses it.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -96,6 +97,22 @@ fn nothing_of_a_private_key_is_published_but_its_public_half() -> Result<()> {
         found.sort_unstable();
         assert_eq!(found, members);
     }
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_replaced_stays_what_it_was_to_others() -> Result<()> {
+    let place = Place::new()?;
+    let key = place.file("sa.pub", &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?.public_key_pem())?;
+    let published = place.file("published.json", "old")?;
+    fs::set_permissions(&published, Permissions::from_mode(0o644))?;
+    let link = place.path("link.json");
+    symlink(&published, &link)?;
+    let output = jwks(&[&key], &["--output-file", link.to_str().context("not UTF-8")?])?;
+    assert!(output.status.success());
+    assert!(link.is_symlink(), "the link is gone");
+    assert!(fs::read_to_string(&published)?.contains("keys"));
+    assert_eq!(fs::metadata(&published)?.permissions().mode() & 0o777, 0o644);
     Ok(())
 }
 

@@ -131,6 +131,16 @@ fn what_is_said_to_it_stands_in_the_plan() -> Result<()> {
 }
 
 #[test]
+fn the_audience_is_that_of_the_cloud() -> Result<()> {
+    let directory = TempDir::new()?;
+    good(&detect(CASE, directory.path(), &["--azure-env=AzureChinaCloud"])?);
+    let files = files(directory.path())?;
+    let script = files.get("federated-credentials.sh").context("no script")?;
+    assert!(script.contains("--audiences \"api://AzureADTokenExchangeChina\""), "{script}");
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_read_is_told_by_name() -> Result<()> {
     let directory = TempDir::new()?;
     let (folder, nowhere) = (directory.path().join("plan").display().to_string(), directory.path().join("nowhere"));

@@ -1,7 +1,8 @@
 //! `azwi serviceaccount` with Graph, Resource Manager and a token endpoint that accepts what was created there. What it
 //! does in Kubernetes is seen with a real API server.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -255,6 +256,42 @@ fn with_operator(credential: &Value) -> Result<Azure> {
     Ok(Azure(Emulator::start_with(Some(&config.to_string()), &[])?))
 }
 
+/// An Entra ID where the application `cart` has a credential that somebody else has made.
+fn with_credential(audience: &str) -> Result<Azure> {
+    let credential = json!({ "name": "by-somebody-else", "subject": SUBJECT, "audience": audience });
+    let operator = json!({
+        "name": "operator", "client_id": clients::OPERATOR, "kind": "app_registration", "secrets": [OPERATOR_SECRET],
+        "federated_identity_credentials": [],
+    });
+    let cart = json!({
+        "name": "cart", "client_id": clients::APP, "kind": "app_registration",
+        "federated_identity_credentials": [credential],
+    });
+    let config = json!({ "tenants": [{ "id": TENANT, "applications": [cart, operator] }] });
+    Ok(Azure(Emulator::start_with(Some(&config.to_string()), &[])?))
+}
+
+const OF_CART: [&str; 3] = ["phase", "fi", "--aad-application-name=cart"];
+
+#[test]
+fn a_credential_of_another_audience_is_updated_under_its_own_name() -> Result<()> {
+    let azure = with_credential("api://other")?;
+    let steps = azure.steps(&[&["create"][..], &OF_CART].concat())?;
+    assert_eq!((outcomes(&steps), &steps[0]["id"]), (vec!["updated"], &json!("by-somebody-else")));
+    assert_eq!(azure.app(clients::APP)?.0, 200);
+    Ok(())
+}
+
+#[test]
+fn a_credential_is_found_and_deleted_by_whom_it_trusts_whatever_its_name() -> Result<()> {
+    let azure = with_credential("api://AzureADTokenExchange")?;
+    let steps = azure.steps(&[&["create"][..], &OF_CART].concat())?;
+    assert_eq!((outcomes(&steps), &steps[0]["id"]), (vec!["exists"], &json!("by-somebody-else")));
+    assert_eq!(outcomes(&azure.steps(&[&["delete"][..], &OF_CART].concat())?), ["deleted"]);
+    assert_eq!(outcomes(&azure.steps(&[&["delete"][..], &OF_CART].concat())?), ["absent"]);
+    Ok(())
+}
+
 /// Graph lists a hundred at a time.
 #[test]
 fn a_list_is_read_to_its_last_page() -> Result<()> {
@@ -292,6 +329,38 @@ fn whoever_has_a_certificate_logs_in_with_it() -> Result<()> {
     let mut command = azure.anonymous(&["create", "phase", "app", "--auth-method=client_certificate"])?;
     command.args(["--azure-tenant-id", TENANT, "--client-id", clients::OPERATOR, "--certificate-path=operator.crt"]);
     logs_in(command.arg("--private-key-path=operator.key").current_dir(directory.path()))
+}
+
+#[test]
+fn whoever_gives_a_client_id_and_its_secret_logs_in_as_that() -> Result<()> {
+    let azure = Azure::new()?;
+    let mut command = azure.anonymous(&["create", "phase", "app", "--azure-tenant-id", TENANT])?;
+    logs_in(command.args(["--client-id", clients::OPERATOR, "--client-secret", OPERATOR_SECRET]))
+}
+
+#[test]
+fn the_tenant_to_log_in_to_can_be_known_by_a_subscription() -> Result<()> {
+    let azure = Azure::new()?;
+    let mut command = azure.anonymous(&["create", "phase", "app", "--subscription-id", SUBSCRIPTION])?;
+    logs_in(command.args(["--client-id", clients::OPERATOR, "--client-secret", OPERATOR_SECRET]))
+}
+
+/// An `az` that notes what it is asked.
+#[test]
+fn the_azure_cli_is_asked_for_a_token_of_the_tenant_or_subscription_that_is_given() -> Result<()> {
+    let azure = Azure::new()?;
+    for (given, asked) in [("--azure-tenant-id", "--tenant"), ("--subscription-id", "--subscription")] {
+        let directory = TempDir::new()?;
+        let az = directory.path().join("az");
+        fs::write(&az, format!("#!/bin/sh\necho \"$*\" > {}\nexit 1\n", directory.path().join("asked").display()))?;
+        fs::set_permissions(&az, Permissions::from_mode(0o755))?;
+        let mut command = azure.anonymous(&["create", "phase", "app", given, SUBSCRIPTION])?;
+        command.env("PATH", format!("{}:/usr/bin:/bin", directory.path().display()));
+        assert_eq!(command.output()?.status.code(), Some(1));
+        let noted = fs::read_to_string(directory.path().join("asked"))?;
+        assert!(noted.contains(&format!("{asked} {SUBSCRIPTION}")), "{noted}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -7,3 +7,4 @@ pub(crate) mod identity;
 pub(crate) mod login;
 pub(crate) mod patience;
 pub(crate) mod rest;
+pub(crate) mod subscription;

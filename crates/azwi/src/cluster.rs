@@ -2,6 +2,7 @@
 //!
 //! Speaks JSON, not types: what this build does not know of an object is nobody's loss.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -30,6 +31,16 @@ pub struct Connection {
     /// Which of its contexts [default: the current one]
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
+}
+
+/// As arguments.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.kubeconfig {
+            write!(f, " --kubeconfig {}", path.display())?;
+        }
+        self.context.as_ref().map_or(Ok(()), |context| write!(f, " --context {context}"))
+    }
 }
 
 impl Connection {

@@ -187,12 +187,15 @@ impl Arguments {
     }
 
     async fn live(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Check>, DoctorError> {
-        let session = if self.azure { Some(self.login.session(lookup)?) } else { None };
+        let session = if self.azure { Some(self.login.session(lookup).await?) } else { None };
         let roots = self.roots()?;
         let issuers = Issuers::new(certificates(roots.as_deref())?)?;
         let cluster = self.connection.connect().await?;
         let namespace = self.namespace.as_deref().unwrap_or(&cluster.namespace);
         let objects = live::objects(&cluster, namespace).await?;
+        if objects.of_kind("Namespace").next().is_none() && objects.why_unread("Namespace").is_none() {
+            return Err(DoctorError::NotThere(format!("namespace {namespace}")));
+        }
         let examination = Examination { cluster: &cluster, namespace, issuers, roots, session };
         let (mut checks, mut accounts) = (Vec::new(), BTreeSet::new());
         for target in self.targets(&objects, Some(namespace), &format!("in namespace {namespace}"))? {
@@ -285,7 +288,7 @@ impl Examination<'_> {
         const NAME: &str = "sidecar's log";
         let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
         let mut statuses = statuses.into_iter().flat_map(|statuses| list(pod, statuses));
-        statuses.find(|status| text(status, "/name") == PROXY)?;
+        statuses.find(|status| text(status, "/name") == PROXY).filter(|_| !text(pod, "/spec/nodeName").is_empty())?;
         Some(match live::log(self.cluster, namespace(pod), name(pod), PROXY).await {
             Ok(log) => match log.lines().rev().find(|line| is_trouble(line)) {
                 Some(line) => Check::fails(subject, NAME, line, "docs/errors.md has what each line means"),

@@ -85,7 +85,7 @@ pub(crate) enum ServiceAccountError {
     NoPrincipal(String),
     #[error(
         "{0} has 20 federated identity credentials, and Entra ID allows no more: use another identity, delete those that \
-         nobody needs, or let one credential stand for a whole cluster by an identity binding (AKS)"
+         nobody needs, or let one credential of a managed identity stand for a whole cluster of AKS by an identity binding"
     )]
     TooManyCredentials(String),
     #[error(

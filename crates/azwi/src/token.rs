@@ -58,9 +58,9 @@ pub(crate) struct Arguments {
     /// Its tenant, by GUID or by domain [default: the service account's annotation, or AZURE_TENANT_ID]
     #[arg(long, value_name = "TENANT")]
     tenant_id: Option<String>,
-    /// What the access token is for
-    #[arg(long, value_name = "URL", default_value = "https://management.azure.com/")]
-    resource: String,
+    /// What the access token is for [default: Resource Manager of the cloud]
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
     /// Where Entra is [default: AZURE_AUTHORITY_HOST, or https://login.microsoftonline.com/]
     #[arg(long, value_name = "URL")]
     authority_host: Option<String>,
@@ -118,7 +118,8 @@ pub(crate) async fn run(arguments: &Arguments, lookup: Lookup<'_>, out: &mut imp
     let host = given.as_deref().unwrap_or(DEFAULT_AUTHORITY_HOST);
     let authority = AuthorityHost::parse(host, LoopbackHttp::Refused)?;
     let Presented { assertion, client, tenant } = arguments.presented(host, lookup).await?;
-    let resource = Resource::parse(arguments.resource.clone()).map_err(|error| wrong("--resource", &error))?;
+    let resource = arguments.resource.clone().unwrap_or_else(|| resource_manager(host));
+    let resource = Resource::parse(resource).map_err(|error| wrong("--resource", &error))?;
     let roots = TrustRoots::System(SystemRoots::default(), arguments.ca_bundle()?);
     let exchanger = Exchanger::new(authority, None, roots, HttpsProxy::default());
     let token = exchanger.exchange(&tenant, &client, &resource, &assertion, LIMIT).await?;
@@ -181,6 +182,12 @@ impl Arguments {
         let pem = fs::read(path).map_err(|cause| TokenError::CaFile { path: path.clone(), cause })?;
         Ok(Some(CaBundle::from_pem(&pem)?))
     }
+}
+
+/// Of the cloud whose Entra ID is at `host`; of the public one if that has no name.
+pub(crate) fn resource_manager(host: &str) -> String {
+    let known = Cloud::at(host).map(|cloud| cloud.resource_manager.url);
+    format!("{}/", known.as_deref().unwrap_or("https://management.azure.com"))
 }
 
 /// An empty one is none.

@@ -26,6 +26,7 @@ use crate::https_proxy::HttpsProxy;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long what was sent may go unacknowledged: a firewall that has forgotten a kept connection says nothing. Short
 /// enough that the attempt which finds out has time for a new connection.
+#[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(2);
 /// HTTP/2 as ALPN names it (RFC 9113 §3.2).
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -107,6 +108,8 @@ fn connector() -> HttpConnector {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    // Elsewhere a peer that is gone is noticed by the caller's own limit.
+    #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(USER_TIMEOUT));
     tcp
 }

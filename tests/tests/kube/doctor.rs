@@ -217,6 +217,38 @@ fn a_webhook_that_does_not_answer_is_told_in_the_api_servers_words() -> Result<(
 }
 
 #[test]
+fn a_webhook_that_is_passed_over_because_it_is_down_is_told() -> Result<()> {
+    let clinic = Clinic::of(Arc::new(Installation::new(1, "failurePolicy=Ignore")?))?;
+    clinic.running(&clinic.pod())?;
+    clinic.place.installation.replicas[0].kill()?;
+    let report = clinic.doctor(&["pod/web"])?;
+    assert_eq!(report.failing(), ["admission"], "{:#?}", report.checks);
+    assert!(report.evidence("admission").ends_with("but no webhook has set it up (dry run)"));
+    Ok(())
+}
+
+#[test]
+fn a_job_that_has_ended_well_needs_no_sidecar_any_more() -> Result<()> {
+    let clinic = Clinic::new()?;
+    clinic.cluster().create(&clinic.pod())?;
+    let status = json!({ "status": { "phase": "Succeeded" } }).to_string();
+    clinic.kubectl(&["patch", "pod/web", "--subresource=status", "--type=merge", "--patch", &status])?;
+    clinic.report(&json!({ "name": "azwi-proxy", "ready": false, "state": { "terminated": { "exitCode": 0 } } }))?;
+    let report = clinic.doctor(&["pod/web"])?;
+    assert_eq!(report.failing(), [""; 0], "{:#?}", report.checks);
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_told() -> Result<()> {
+    let clinic = Clinic::new()?;
+    let mut command = Command::new(binary("azwi")?);
+    command.env_clear().env("KUBECONFIG", clinic.cluster().kubeconfig()).args(["doctor", "-n", "nowhere"]);
+    assert_eq!(String::from_utf8(command.output()?.stderr)?, "azwi: there is no namespace nowhere\n");
+    Ok(())
+}
+
+#[test]
 fn a_webhook_whose_bundle_is_of_another_authority_is_told_in_the_api_servers_words() -> Result<()> {
     let [believed, used] = [Authority::new("believed")?, Authority::new("used")?];
     let values = format!("disableCertRotation=true,caBundle={}", STANDARD.encode(believed.pem()));

@@ -537,6 +537,29 @@ fn with_azure_a_credential_of_another_audience_is_changed() -> Result<()> {
 }
 
 #[test]
+fn with_azure_a_migrated_workload_whose_credential_is_missing_gets_it() -> Result<()> {
+    let shop = Shop::new()?;
+    shop.migrate(&["--yes"])?;
+    let azure = azure(&shop, &json!([]))?;
+    let told = shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    assert_eq!(told.matches(" created\n").count(), 2, "one of each service account: {told}");
+    Ok(())
+}
+
+#[test]
+fn with_azure_an_identity_that_is_not_there_is_told_and_others_go_on() -> Result<()> {
+    let shop = Shop::new()?;
+    let config = json!({ "tenants": [{ "id": TENANT, "applications": [
+        { "name": "operator", "client_id": OPERATOR, "kind": "app_registration", "secrets": [SECRET], "federated_identity_credentials": [] },
+    ] }] });
+    let azure = Emulator::start_with(Some(&config.to_string()), &[])?;
+    let told = shop.azwi_with(&azure, &["migrate", "--yes"], "")?.good()?;
+    assert!(told.contains(&format!("Azure has no identity with its clientID {CLIENT_ID}")), "{told}");
+    assert!(!is_migrated(&shop.get("deployment/web")?["spec"]["template"]), "{told}");
+    Ok(())
+}
+
+#[test]
 fn with_azure_a_plan_has_what_only_azure_knows() -> Result<()> {
     let shop = Shop::new()?;
     let azure = azure(&shop, &json!([]))?;

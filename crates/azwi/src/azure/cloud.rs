@@ -14,6 +14,17 @@ pub(crate) enum CloudName {
     China,
 }
 
+impl CloudName {
+    /// What service account tokens are for.
+    pub(crate) fn audience(self) -> &'static str {
+        match self {
+            Self::Public => TOKEN_EXCHANGE_AUDIENCE,
+            Self::UsGovernment => TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT,
+            Self::China => TOKEN_EXCHANGE_AUDIENCE_CHINA,
+        }
+    }
+}
+
 /// A cloud's addresses, each without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cloud {
@@ -54,24 +65,19 @@ impl Cloud {
     /// # Errors
     /// One of them is no https URL.
     pub(crate) fn new(name: CloudName, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, EndpointError> {
-        let (authority, graph, resource_manager, audience) = match name {
-            CloudName::Public => (
-                "https://login.microsoftonline.com",
-                "https://graph.microsoft.com",
-                "https://management.azure.com",
-                TOKEN_EXCHANGE_AUDIENCE,
-            ),
+        let (authority, graph, resource_manager) = match name {
+            CloudName::Public => {
+                ("https://login.microsoftonline.com", "https://graph.microsoft.com", "https://management.azure.com")
+            }
             CloudName::UsGovernment => (
                 "https://login.microsoftonline.us",
                 "https://graph.microsoft.us",
                 "https://management.usgovcloudapi.net",
-                TOKEN_EXCHANGE_AUDIENCE_US_GOVERNMENT,
             ),
             CloudName::China => (
                 "https://login.partner.microsoftonline.cn",
                 "https://microsoftgraph.chinacloudapi.cn",
                 "https://management.chinacloudapi.cn",
-                TOKEN_EXCHANGE_AUDIENCE_CHINA,
             ),
         };
         let url = |variable, usual: &'static str| match lookup(variable).filter(|value| !value.is_empty()) {
@@ -86,7 +92,7 @@ impl Cloud {
             authority: url("AZURE_AUTHORITY_HOST", authority)?,
             graph: endpoint("AZURE_GRAPH_ENDPOINT", graph)?,
             resource_manager: endpoint("AZURE_RESOURCE_MANAGER_ENDPOINT", resource_manager)?,
-            audience,
+            audience: name.audience(),
         })
     }
 }

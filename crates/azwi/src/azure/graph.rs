@@ -8,6 +8,8 @@ use super::patience::patiently;
 use super::rest::{Rest, RestError};
 
 const APPLICATIONS: &str = "/v1.0/applications";
+/// What a write is refused with while another one of the same object is under way.
+const CONCURRENT: &str = "Directory_ConcurrencyViolation";
 const SERVICE_PRINCIPALS: &str = "/v1.0/servicePrincipals";
 
 /// An application as far as it is needed.
@@ -127,9 +129,8 @@ impl Graph {
     /// Graph refuses.
     pub(crate) async fn create_credential(&self, object_id: &str, credential: &Value) -> Result<(), RestError> {
         let path = credentials_of(object_id);
-        patiently(RestError::is_not_found, async || self.0.send(Method::POST, &path, Some(credential)).await)
-            .await
-            .map(drop)
+        let is_passing = |error: &RestError| error.is_not_found() || error.has_code(CONCURRENT);
+        patiently(is_passing, async || self.0.send(Method::POST, &path, Some(credential)).await).await.map(drop)
     }
 
     /// # Errors

@@ -53,8 +53,8 @@ pub(crate) struct Trust<'a> {
 impl Azure {
     /// # Errors
     /// Nobody can be logged in.
-    pub(crate) fn new(login: &Login, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, AzureError> {
-        let Session { cloud, credential } = login.session(lookup)?;
+    pub(crate) async fn new(login: &Login, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, AzureError> {
+        let Session { cloud, credential } = login.session(lookup).await?;
         let graph = Graph(Rest::new(cloud.graph.clone(), credential.clone())?);
         let resource_manager = ResourceManager(Rest::new(cloud.resource_manager.clone(), credential)?);
         Ok(Self { graph, resource_manager, cloud })

@@ -13,9 +13,9 @@ use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::{ClientMethodOptions, ClientOptions, ExponentialRetryOptions, RetryOptions};
 use azure_identity::{
-    AzureCliCredential, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +27,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::cloud::{Cloud, CloudName, EndpointError};
+use super::rest::RestError;
+use super::subscription;
 
 /// Of a login that fails on its way: within seconds, for somebody waits.
 const RETRIES: u32 = 3;
@@ -39,15 +41,22 @@ const ASSERTION_LIFETIME: Duration = Duration::from_mins(10);
 #[command(next_help_heading = "Azure")]
 pub(crate) struct Login {
     /// The cloud
-    #[arg(long, global = true, value_enum, default_value = "AzurePublicCloud", value_name = "CLOUD")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        ignore_case = true,
+        default_value = "AzurePublicCloud",
+        value_name = "CLOUD"
+    )]
     pub(crate) azure_env: CloudName,
     /// Subscription of roles and managed identities
     #[arg(short, long, global = true, value_name = "ID")]
     pub(crate) subscription_id: Option<String>,
-    /// How to log in
-    #[arg(long, global = true, value_enum, default_value = "cli", value_name = "METHOD")]
-    auth_method: Method,
-    /// Tenant to log in to [default: AZURE_TENANT_ID, or the Azure CLI's]
+    /// How to log in [default: client_secret with --client-id and --client-secret, else cli]
+    #[arg(long, global = true, value_enum, value_name = "METHOD")]
+    auth_method: Option<Method>,
+    /// Tenant to log in to [default: AZURE_TENANT_ID, that of --subscription-id, or the Azure CLI's]
     #[arg(long, global = true, value_name = "ID")]
     azure_tenant_id: Option<String>,
     /// Client id of the application that logs in [default: AZURE_CLIENT_ID]
@@ -102,6 +111,8 @@ pub(crate) enum LoginError {
     Missing { method: &'static str, flag: &'static str, variable: &'static str },
     #[error("{flag}: {}: {reason}", path.display())]
     File { flag: &'static str, path: PathBuf, reason: String },
+    #[error(transparent)]
+    Subscription(#[from] RestError),
     #[error("the login cannot be prepared: {0}")]
     Refused(#[from] azure_core::Error),
 }
@@ -115,12 +126,12 @@ pub(crate) struct Session {
 impl Login {
     /// # Errors
     /// Something that the method needs is missing or cannot be read.
-    pub(crate) fn session(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Session, LoginError> {
+    pub(crate) async fn session(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Session, LoginError> {
         let cloud = Cloud::new(self.azure_env, lookup)?;
-        let credential: Arc<dyn TokenCredential> = match self.auth_method {
-            Method::Cli => AzureCliCredential::new(None)?,
-            Method::ClientSecret => self.client_secret(&cloud, lookup)?,
-            Method::ClientCertificate => self.client_certificate(&cloud, lookup)?,
+        let credential: Arc<dyn TokenCredential> = match self.method() {
+            Method::Cli => self.cli(lookup)?,
+            Method::ClientSecret => self.client_secret(&cloud, lookup).await?,
+            Method::ClientCertificate => self.client_certificate(&cloud, lookup).await?,
             Method::WorkloadIdentity => {
                 let credential_options = ClientAssertionCredentialOptions { client_options: options(&cloud) };
                 WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
@@ -134,7 +145,21 @@ impl Login {
         Ok(Session { cloud, credential })
     }
 
-    fn client_secret(
+    /// As azure-workload-identity's `azwi` has it: whoever gives a secret means it.
+    fn method(&self) -> Method {
+        let has_secret = self.client_id.is_some() && self.client_secret.is_some();
+        self.auth_method.unwrap_or(if has_secret { Method::ClientSecret } else { Method::Cli })
+    }
+
+    /// Of a tenant and a subscription `az` takes one.
+    fn cli(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Arc<dyn TokenCredential>, LoginError> {
+        let given = self.azure_tenant_id.clone().or_else(|| lookup("AZURE_TENANT_ID"));
+        let tenant_id = given.filter(|tenant| !tenant.is_empty());
+        let subscription = self.subscription_id.clone().filter(|_| tenant_id.is_none());
+        Ok(AzureCliCredential::new(Some(AzureCliCredentialOptions { tenant_id, subscription, ..Default::default() }))?)
+    }
+
+    async fn client_secret(
         &self,
         cloud: &Cloud,
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -143,17 +168,17 @@ impl Login {
         let given = self.client_secret.as_ref().map(|secret| secret.0.clone());
         let secret = needs.value(given, "--client-secret", "AZURE_CLIENT_SECRET", " or AZURE_CLIENT_SECRET")?;
         let options = ClientSecretCredentialOptions { client_options: options(cloud) };
-        let (tenant, client) = self.application(&needs)?;
+        let (tenant, client) = self.application(cloud, &needs).await?;
         Ok(ClientSecretCredential::new(&tenant, client, Secret::new(secret), Some(options))?)
     }
 
-    fn client_certificate(
+    async fn client_certificate(
         &self,
         cloud: &Cloud,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Arc<dyn TokenCredential>, LoginError> {
         let needs = Needs { method: "client_certificate", lookup };
-        let (tenant, client) = self.application(&needs)?;
+        let (tenant, client) = self.application(cloud, &needs).await?;
         let missing = |flag| LoginError::Missing { method: needs.method, flag, variable: "" };
         let certificate = self.certificate_path.as_deref().ok_or_else(|| missing("--certificate-path"))?;
         let key = self.private_key_path.as_deref().ok_or_else(|| missing("--private-key-path"))?;
@@ -164,13 +189,14 @@ impl Login {
     }
 
     /// Tenant and client id.
-    fn application(&self, needs: &Needs<'_>) -> Result<(String, String), LoginError> {
-        let tenant = self.azure_tenant_id.clone();
-        let client = self.client_id.clone();
-        Ok((
-            needs.value(tenant, "--azure-tenant-id", "AZURE_TENANT_ID", " or AZURE_TENANT_ID")?,
-            needs.value(client, "--client-id", "AZURE_CLIENT_ID", " or AZURE_CLIENT_ID")?,
-        ))
+    async fn application(&self, cloud: &Cloud, needs: &Needs<'_>) -> Result<(String, String), LoginError> {
+        let client = needs.value(self.client_id.clone(), "--client-id", "AZURE_CLIENT_ID", " or AZURE_CLIENT_ID")?;
+        let others = " or AZURE_TENANT_ID, or --subscription-id";
+        let tenant = needs.value(self.azure_tenant_id.clone(), "--azure-tenant-id", "AZURE_TENANT_ID", others);
+        match (tenant, &self.subscription_id) {
+            (Err(_), Some(subscription)) => Ok((subscription::tenant(cloud, subscription).await?, client)),
+            (tenant, _) => Ok((tenant?, client)),
+        }
     }
 }
 

@@ -14,9 +14,11 @@ use tokio::time::sleep;
 use super::cloud::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a request is made again because the service asks to come back later.
 const THROTTLED: u32 = 5;
+/// Seconds that a service is left alone which does not say how long.
+const USUAL_WAIT: u64 = 2;
 /// Longest wait that a service is granted; whoever asks for more is reported.
 const LONGEST_WAIT: u64 = 60;
 /// Pages of a list; more would be a service that goes in circles.
@@ -152,7 +154,8 @@ impl Rest {
 /// How long the service wants to be left alone, if that is why it refuses and it is not too long.
 fn wait(response: &Response) -> Option<Duration> {
     let later = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    let given = response.headers().get(RETRY_AFTER).map(|value| value.to_str().ok()?.parse().ok());
+    let seconds = given.unwrap_or(Some(USUAL_WAIT))?;
     (later && seconds <= LONGEST_WAIT).then(|| Duration::from_secs(seconds))
 }
 
@@ -174,7 +177,7 @@ async fn read(what: &str, response: Response) -> Result<Value, RestError> {
     })
 }
 
-fn transport(url: &str, error: &reqwest::Error) -> RestError {
+pub(crate) fn transport(url: &str, error: &reqwest::Error) -> RestError {
     RestError::Transport { url: url.to_owned(), reason: root_cause(error) }
 }
 

@@ -1,12 +1,14 @@
 //! What a running cluster is asked: its objects, whether it lets the pod in, and a token of its service account.
 
+use azwi_conventions::container::{PROXY, PROXY_INIT};
+use azwi_conventions::volume::NAME_PREFIX;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::webhook;
 
 use super::check::Check;
-use super::objects::{Objects, kind, pod};
+use super::objects::{Objects, kind, pod, text};
 use super::refusal;
 use super::workload::token;
 
@@ -97,8 +99,10 @@ pub(crate) async fn admission(
             let fix = "see to label and webhook; a webhook with failurePolicy Ignore is passed over when it is down";
             (Check::fails(subject, NAME, evidence, fix), None)
         }
-        // The one who asks may not create pods: that says nothing about who does.
-        Err(ClusterError::Refused { message, .. }) if message.contains("cannot create resource \"pods\"") => {
+        // What concerns one pod more, or whoever asks here, says nothing of the pod in question.
+        Err(ClusterError::Refused { message, .. })
+            if message.contains("cannot create resource \"pods\"") || message.contains("exceeded quota") =>
+        {
             (Check::unknown(subject, NAME, message), None)
         }
         Err(ClusterError::Refused { message, .. }) => {
@@ -109,18 +113,37 @@ pub(crate) async fn admission(
     })
 }
 
-/// A pod to be created from what there is: an existing pod without what only the cluster may write.
+/// A pod to be created as the target was: without what only the cluster may write, and what a webhook has added.
 fn like(target: &Value) -> Value {
     let of = |name: &str| pod(target).and_then(|pod| pod.pointer(name)).cloned().unwrap_or_default();
     let mut spec = of("/spec");
-    if let Some(spec) = spec.as_object_mut().filter(|_| kind(target) == "Pod") {
+    if kind(target) == "Pod" {
         for field in ["nodeName", "priority", "preemptionPolicy", "ephemeralContainers"] {
-            spec.remove(field);
+            spec.as_object_mut().map(|spec| spec.remove(field));
         }
+        unmutate(&mut spec);
     }
     let [labels, annotations] = ["/metadata/labels", "/metadata/annotations"].map(of);
     let metadata = json!({ "generateName": "azwi-doctor-", "labels": labels, "annotations": annotations });
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec })
+}
+
+/// Takes the sidecar, its redirect and the token away again. The variables stay: they do no harm.
+fn unmutate(spec: &mut Value) {
+    let is_ours = |container: &Value| [PROXY, PROXY_INIT].contains(&text(container, "/name"));
+    let is_volume = |volume: &Value| text(volume, "/name").starts_with(NAME_PREFIX);
+    for containers in ["initContainers", "containers"] {
+        let Some(containers) = spec.get_mut(containers).and_then(Value::as_array_mut) else { continue };
+        containers.retain(|container| !is_ours(container));
+        for container in containers {
+            if let Some(mounts) = container.get_mut("volumeMounts").and_then(Value::as_array_mut) {
+                mounts.retain(|mount| !is_volume(mount));
+            }
+        }
+    }
+    if let Some(volumes) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
+        volumes.retain(|volume| !is_volume(volume));
+    }
 }
 
 /// The end of a container's log.

@@ -16,7 +16,8 @@ pub(crate) fn runs(subject: &str, objects: &Objects, pod: &Value) -> Option<Chec
         .into_iter()
         .flat_map(|containers| list(pod, containers))
         .any(|container| text(container, "/name") == PROXY);
-    if !has_sidecar {
+    // What has ended well needs no sidecar any more.
+    if !has_sidecar || text(pod, "/status/phase") == "Succeeded" {
         return None;
     }
     if let Some(ended) = self::status(pod, PROXY_INIT).and_then(failure) {

@@ -3,12 +3,15 @@
 //! From JSON as Azure Resource Manager, Microsoft Graph and `az` print it; the last has no `properties` around them. Whose
 //! credentials are not there was not asked for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use azwi_identity::ClientId;
 use serde_json::Value;
 
 use super::resource_id::ResourceId;
+
+/// Beside the client id of what Azure does not have; no service of Azure has a field of this name.
+pub(super) const NOT_FOUND: &str = "azwi/notFound";
 
 /// A user-assigned managed identity.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(super) struct Known {
 pub(super) struct Azure {
     user_assigned: BTreeMap<String, UserAssigned>,
     credentials: BTreeMap<String, Vec<Known>>,
+    /// Client ids of what was asked for and is not there.
+    not_found: BTreeSet<String>,
 }
 
 impl Azure {
@@ -49,6 +54,10 @@ impl Azure {
         self.user_assigned.get(&id.key())
     }
 
+    pub(super) fn has_not(&self, client: &ClientId) -> bool {
+        self.not_found.contains(client.as_str())
+    }
+
     /// Those that an identity has; `None` if it was not asked for.
     pub(super) fn credentials(&self, client: &ClientId) -> Option<&[Known]> {
         self.credentials.get(client.as_str()).map(Vec::as_slice)
@@ -58,6 +67,10 @@ impl Azure {
         let properties = properties(resource);
         let client = client_at(resource, "/appId").or_else(|| client_at(properties, "/clientId"));
         let Some(client) = client else { return };
+        if resource.get(NOT_FOUND).is_some() {
+            self.not_found.insert(client.as_str().to_owned());
+            return;
+        }
         if let Some(list) = resource.get("federatedIdentityCredentials").and_then(Value::as_array) {
             self.credentials.insert(client.as_str().to_owned(), list.iter().map(known).collect());
         }

@@ -39,7 +39,7 @@ pub(super) fn idle<'a>(objects: &'a [Value], plan: &Plan) -> Vec<Object<'a>> {
 }
 
 /// Whether the webhook has given a pod its token: the label alone gives it nothing.
-fn is_set_up(pod: &Object<'_>) -> bool {
+fn is_set_up(pod: Object<'_>) -> bool {
     let volumes = pod.list("/spec/volumes");
     let sources = volumes.iter().filter_map(|volume| volume.pointer("/projected/sources")?.as_array()).flatten();
     let mut paths = sources.filter_map(|source| source.pointer("/serviceAccountToken/path")?.as_str());
@@ -53,7 +53,7 @@ fn selectors<'a>(objects: &[Object<'a>], plan: &Plan) -> (BTreeSet<&'a str>, BTr
         let outcome = plan.workloads.iter().find(|of| of.id == workload.id).map(WorkloadPlan::outcome);
         let is_done = workload.is_labelled() && outcome.is_none_or(|outcome| outcome == Outcome::Unchanged);
         if is_done { &mut done } else { &mut needed }.extend(workload.selectors());
-        let old = workload.pods.iter().filter(|pod| !is_set_up(pod));
+        let old = workload.pods.iter().filter(|pod| !is_set_up(**pod));
         needed.extend(old.filter_map(|pod| pod.label(LABEL)));
     }
     // One that is migrated keeps templates from before, to go back to.

@@ -35,7 +35,7 @@ pub async fn run(
     lookup: &dyn Fn(&str) -> Option<String>,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let azure = arguments.source.azure(lookup)?;
+    let azure = arguments.source.azure(lookup).await?;
     let plan = if arguments.from.is_empty() {
         arguments.source.of_cluster(&arguments.source.connection.connect().await?, azure.as_ref()).await?.0
     } else {

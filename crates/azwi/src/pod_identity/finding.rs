@@ -43,6 +43,12 @@ pub enum Unusable {
         /// As written.
         value: String,
     },
+    /// Nobody could let it trust a service account.
+    #[error("Azure has no identity with its clientID {client_id}, or does not show it to you")]
+    NotInAzure {
+        /// In Kubernetes.
+        client_id: String,
+    },
     /// The managed identity was deleted and made again.
     #[error(
         "its clientID is {client_id}, but what has this resourceID in Azure now is {now}: correct the AzureIdentity and see that its roles were given to the new one"

@@ -41,6 +41,9 @@ impl<'a> Identity<'a> {
         if let Some(now) = another_client(&holder, azure).filter(|now| *now != client) {
             return Err(Unusable::AnotherClient { client_id: client.to_string(), now: now.to_string() });
         }
+        if azure.has_not(&client) {
+            return Err(Unusable::NotInAzure { client_id: client.to_string() });
+        }
         let authority = Some(object.text_of_spec("adEndpoint").trim_end_matches('/'));
         let authority = authority.filter(|host| !host.is_empty() && !PUBLIC_AUTHORITIES.contains(host));
         Ok(Self { object, client, tenant: tenant(object)?, authority, holder })

@@ -1,25 +1,26 @@
 //! Azure itself in place of what `az` prints: what it says of a cluster's identities, and the credentials that a plan wants.
 
-use azwi_identity::ClientId;
 use serde_json::{Value, json};
 
 use crate::azure::graph::ApplicationKey;
 use crate::azure::identity::{Azure, Identity, Trust, Wanted};
 use crate::azure::rest::RestError;
 
+use super::azure::NOT_FOUND;
 use super::error::Error;
-use super::object::Object;
 use super::plan::{Credential, CredentialState, IdentityPlan, Principal};
-use super::resource_id::ResourceId;
 
-/// The identities that `objects` name, each with its federated identity credentials; what Azure does not have is left out.
+/// What Azure has of `identities`, each with its federated identity credentials, as [`super::azure`] reads it.
 ///
 /// # Errors
 /// Azure refuses.
-pub(super) async fn identities(azure: &Azure, objects: &[Value]) -> Result<Vec<Value>, RestError> {
+pub(super) async fn identities(azure: &Azure, identities: &[IdentityPlan]) -> Result<Vec<Value>, RestError> {
     let mut found = Vec::new();
-    for wanted in wanted(objects) {
-        let Some(identity) = azure.find(&wanted).await? else { continue };
+    for plan in identities {
+        let Some(identity) = azure.find(&wanted(plan)).await? else {
+            found.push(not_found(plan));
+            continue;
+        };
         let credentials = azure.credentials(&identity).await?;
         found.push(match identity {
             Identity::Application(application) => json!({
@@ -34,22 +35,15 @@ pub(super) async fn identities(azure: &Azure, objects: &[Value]) -> Result<Vec<V
     Ok(found)
 }
 
-/// Each once.
-fn wanted(objects: &[Value]) -> Vec<Wanted> {
-    let identities = Object::all(objects).into_iter().filter(|object| object.kind() == "AzureIdentity");
-    let mut keys: Vec<_> = identities
-        .filter_map(|object| {
-            let resource = ResourceId::parse(object.text_of_spec("resourceID"));
-            let client = || ClientId::parse(object.text_of_spec("clientID")).ok();
-            resource.map(|id| (true, id.to_string())).or_else(|| Some((false, client()?.to_string())))
-        })
-        .collect();
-    keys.sort();
-    keys.dedup();
-    let of = |(is_managed, key)| {
-        if is_managed { Wanted::Managed(key) } else { Wanted::Application(ApplicationKey::ClientId(key)) }
-    };
-    keys.into_iter().map(of).collect()
+fn wanted(plan: &IdentityPlan) -> Wanted {
+    match &plan.principal {
+        Principal::UserAssigned(resource) => Wanted::Managed(resource.to_string()),
+        Principal::Application => Wanted::Application(ApplicationKey::ClientId(plan.client_id.to_string())),
+    }
+}
+
+fn not_found(plan: &IdentityPlan) -> Value {
+    json!({ "clientId": plan.client_id.to_string(), NOT_FOUND: true })
 }
 
 /// Creates a credential, or changes the one of its name.
@@ -57,10 +51,7 @@ fn wanted(objects: &[Value]) -> Vec<Wanted> {
 /// # Errors
 /// Azure refuses, or has no such identity.
 pub(super) async fn write(azure: &Azure, identity: &IdentityPlan, credential: &Credential) -> Result<(), Error> {
-    let wanted = match &identity.principal {
-        Principal::UserAssigned(resource) => Wanted::Managed(resource.to_string()),
-        Principal::Application => Wanted::Application(ApplicationKey::ClientId(identity.client_id.to_string())),
-    };
+    let wanted = wanted(identity);
     let Some(found) = azure.find(&wanted).await? else {
         let (what, name) = wanted.label();
         return Err(Error::NoIdentity(format!("{what} {name}")));

@@ -53,7 +53,7 @@ pub async fn run(
     lookup: &dyn Fn(&str) -> Option<String>,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let azure = arguments.source.azure(lookup)?;
+    let azure = arguments.source.azure(lookup).await?;
     let cluster = arguments.source.connection.connect().await?;
     has_webhook(&cluster).await?;
     let (plan, _) = arguments.source.of_cluster(&cluster, azure.as_ref()).await?;
@@ -80,8 +80,8 @@ pub async fn run(
     } else if has_changed {
         writeln!(
             dialog.out,
-            "\nWhen all pods are replaced: azwi podidentity migrate{} --cleanup",
-            arguments.source.scope
+            "\nWhen all pods are replaced: azwi podidentity migrate{}{} --cleanup",
+            arguments.source.scope, arguments.source.connection
         )?;
     }
     Ok(())
@@ -141,7 +141,7 @@ impl<'m, I: BufRead, O: Write> Migration<'m, '_, I, O> {
             let identity = commands::describe(identity);
             writeln!(self.dialog.out, "  - federated identity credential {} of {identity}", credential.name)?;
         }
-        if is_alone && outcome != Outcome::Ready {
+        if is_alone && !matches!(outcome, Outcome::Ready | Outcome::Unchanged) {
             writeln!(self.dialog.out, "Left as it is. When a person has read this: --yes --reviewed")?;
             return Ok(());
         }

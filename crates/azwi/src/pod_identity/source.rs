@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use azwi_conventions::{DEFAULT_PROXY_PORT, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION, TOKEN_EXCHANGE_AUDIENCE};
+use azwi_conventions::{DEFAULT_PROXY_PORT, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION};
 use azwi_identity::TenantId;
 use clap::Args;
 use serde_json::Value;
@@ -60,9 +60,9 @@ pub(super) struct Source {
     /// Tenant of identities that do not say theirs; else the webhook's
     #[arg(long, value_parser = tenant)]
     tenant_id: Option<TenantId>,
-    /// Audience of the service account tokens, which is another one in sovereign clouds
-    #[arg(long, default_value = TOKEN_EXCHANGE_AUDIENCE)]
-    audience: String,
+    /// Audience of the service account tokens [default: that of --azure-env]
+    #[arg(long)]
+    audience: Option<String>,
     /// Where sidecars listen
     #[arg(short, long, default_value_t = DEFAULT_PROXY_PORT)]
     proxy_port: u16,
@@ -77,9 +77,9 @@ pub(super) struct Source {
 
 impl Source {
     /// Azure, if it is to be asked.
-    pub(super) fn azure(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Azure>, Error> {
+    pub(super) async fn azure(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Option<Azure>, Error> {
         let is_asked = self.azure.as_ref().is_some_and(Vec::is_empty);
-        Ok(if is_asked { Some(Azure::new(&self.login, lookup)?) } else { None })
+        Ok(if is_asked { Some(Azure::new(&self.login, lookup).await?) } else { None })
     }
 
     /// The plan for a running cluster, with the objects that it was made of.
@@ -93,8 +93,8 @@ impl Source {
             None => cluster.issuer().await?,
         };
         let objects = cluster.objects(self.scope.namespace()).await?;
-        let plan = self.plan(&objects, azure, &self.settings(&issuer)?).await?;
-        Ok((plan.within(self.scope.namespace()), objects))
+        let plan = self.plan(&objects, self.scope.namespace(), azure, &self.settings(&issuer)?).await?;
+        Ok((plan, objects))
     }
 
     /// The same for all namespaces.
@@ -111,21 +111,28 @@ impl Source {
     pub(super) async fn of_files(&self, files: &[PathBuf], azure: Option<&Azure>) -> Result<Plan, Error> {
         let issuer = self.service_account_issuer_url.as_deref().ok_or(Error::NoIssuer)?;
         let objects: Vec<Vec<Value>> = files.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-        self.plan(&objects.concat(), azure, &self.settings(issuer)?).await
+        self.plan(&objects.concat(), None, azure, &self.settings(issuer)?).await
     }
 
-    async fn plan(&self, objects: &[Value], azure: Option<&Azure>, settings: &Settings) -> Result<Plan, Error> {
+    /// Azure is asked about no other identities than those that the plan without it has.
+    async fn plan(
+        &self,
+        objects: &[Value],
+        namespace: Option<&str>,
+        azure: Option<&Azure>,
+        settings: &Settings,
+    ) -> Result<Plan, Error> {
         let files = self.azure.iter().flatten();
         let mut known: Vec<Value> = files.map(|path| read(path)).collect::<Result<Vec<_>, _>>()?.concat();
-        if let Some(azure) = azure {
-            known.extend(live::identities(azure, objects).await?);
-        }
-        Ok(super::plan(objects, &known, settings))
+        let plan = super::plan(objects, &known, settings).within(namespace);
+        let Some(azure) = azure else { return Ok(plan) };
+        known.extend(live::identities(azure, &plan.identities).await?);
+        Ok(super::plan(objects, &known, settings).within(namespace))
     }
 
     fn settings(&self, issuer: &str) -> Result<Settings, Error> {
         Ok(Settings {
-            audience: self.audience.clone(),
+            audience: self.audience.clone().unwrap_or_else(|| self.login.azure_env.audience().to_owned()),
             tenant_id: self.tenant_id.clone(),
             token_expiration: self.service_account_token_expiration,
             proxy_port: self.proxy_port,

@@ -7,6 +7,7 @@ use crate::names;
 
 use super::ServiceAccountError;
 use super::arguments::{Arguments, Phase};
+use super::identity::Standing;
 use super::kubernetes::Account;
 use super::report::{Outcome, Report};
 
@@ -25,7 +26,7 @@ pub(super) async fn run(
         // Rather before an identity is made than after.
         arguments.connection.connect().await?;
     }
-    let azure = Azure::new(&arguments.login, lookup)?;
+    let azure = Azure::new(&arguments.login, lookup).await?;
     let wanted = Wanted::of(arguments)?;
     let mut identity = azure.find(&wanted).await?;
     if phases.contains(&Phase::Identity) {
@@ -137,15 +138,27 @@ async fn ensure_trust(
     identity: Option<&Identity>,
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
-    let trust = trust(arguments, azure)?;
-    let is_there = match identity {
-        Some(identity) => trust.is_in(&azure.credentials(identity).await?, identity)?,
-        None => false,
+    let mut trust = trust(arguments, azure)?;
+    let standing = match identity {
+        Some(identity) => trust.standing(&azure.credentials(identity).await?, identity)?,
+        None => Standing::Missing,
     };
-    if let Some(identity) = identity.filter(|_| !is_there && !arguments.dry_run) {
-        azure.create_credential(identity, &trust).await?;
+    let outcome = match standing {
+        Standing::There(name) => {
+            trust.name = name;
+            Outcome::Exists
+        }
+        Standing::OtherAudience(name) => {
+            trust.name = name;
+            Outcome::Updated
+        }
+        Standing::Missing => Outcome::Created,
+    };
+    match identity.filter(|_| !arguments.dry_run) {
+        Some(identity) if outcome == Outcome::Created => azure.create_credential(identity, &trust).await?,
+        Some(identity) if outcome == Outcome::Updated => azure.update_credential(identity, &trust).await?,
+        _ => {}
     }
-    let outcome = if is_there { Outcome::Exists } else { Outcome::Created };
     let what = ("federated identity credential for", trust.subject.as_str());
     Ok(report.tell(Phase::FederatedIdentity, what, Some(&trust.name), outcome)?)
 }

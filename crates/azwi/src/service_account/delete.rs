@@ -18,7 +18,7 @@ pub(super) async fn run(
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
     let phases = arguments.phases();
-    let azure = Azure::new(&arguments.login, lookup)?;
+    let azure = Azure::new(&arguments.login, lookup).await?;
     for phase in phases.iter().rev() {
         match phase {
             Phase::RoleAssignment => delete_assignment(arguments, &azure, report).await?,
@@ -57,19 +57,16 @@ async fn delete_trust(
     report: &mut Report<'_, impl Write>,
 ) -> Result<(), ServiceAccountError> {
     let trust = create::trust(arguments, azure)?;
-    let found = azure.find(&Wanted::of(arguments)?).await?;
-    let is_named =
-        |credential: &serde_json::Value| credential.get("name").and_then(|name| name.as_str()) == Some(&trust.name);
-    let identity = match found {
-        Some(identity) if azure.credentials(&identity).await?.iter().any(is_named) => Some(identity),
-        _ => None,
-    };
-    if let Some(identity) = identity.as_ref().filter(|_| !arguments.dry_run) {
-        azure.delete_credential(identity, &trust.name).await?;
+    let mut name = None;
+    if let Some(identity) = azure.find(&Wanted::of(arguments)?).await? {
+        name = trust.name_among(&azure.credentials(&identity).await?).map(str::to_owned);
+        if let Some(name) = name.as_ref().filter(|_| !arguments.dry_run) {
+            azure.delete_credential(&identity, name).await?;
+        }
     }
-    let outcome = if identity.is_some() { Outcome::Deleted } else { Outcome::Absent };
+    let outcome = if name.is_some() { Outcome::Deleted } else { Outcome::Absent };
     let what = ("federated identity credential for", trust.subject.as_str());
-    Ok(report.tell(Phase::FederatedIdentity, what, Some(&trust.name), outcome)?)
+    Ok(report.tell(Phase::FederatedIdentity, what, name.as_deref(), outcome)?)
 }
 
 async fn delete_account(arguments: &Arguments, report: &mut Report<'_, impl Write>) -> Result<(), ServiceAccountError> {

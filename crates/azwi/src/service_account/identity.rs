@@ -42,18 +42,27 @@ impl Wanted {
     }
 }
 
+/// What an identity has of a trust.
+pub(super) enum Standing {
+    /// All of it, under this name.
+    There(String),
+    /// One for another audience, under this name; an identity can have no two of one issuer and subject.
+    OtherAudience(String),
+    Missing,
+}
+
 impl Trust<'_> {
-    /// Whether one of `credentials` says the same, or there is room for another one.
-    pub(super) fn is_in(&self, credentials: &[Value], identity: &Identity) -> Result<bool, ServiceAccountError> {
-        let is_it = |credential: &Value| {
-            text(credential, "issuer") == self.issuer
-                && text(credential, "subject") == self.subject
-                && property(credential, "audiences") == Some(&json!([self.audience]))
-        };
-        if credentials.iter().any(is_it) {
-            return Ok(true);
+    /// What of it is among `credentials`.
+    ///
+    /// # Errors
+    /// Nothing is, and there is no room for it.
+    pub(super) fn standing(&self, credentials: &[Value], identity: &Identity) -> Result<Standing, ServiceAccountError> {
+        if let Some(found) = credentials.iter().find(|credential| self.concerns(credential)) {
+            let name = name(found).to_owned();
+            let is_same = property(found, "audiences") == Some(&json!([self.audience]));
+            return Ok(if is_same { Standing::There(name) } else { Standing::OtherAudience(name) });
         }
-        if let Some(other) = credentials.iter().find(|credential| credential.get("name") == Some(&json!(self.name))) {
+        if let Some(other) = credentials.iter().find(|credential| name(credential) == self.name) {
             return Err(ServiceAccountError::NameTaken {
                 identity: identity.label(),
                 name: self.name.clone(),
@@ -64,8 +73,21 @@ impl Trust<'_> {
         if credentials.len() >= MAX_CREDENTIALS {
             return Err(ServiceAccountError::TooManyCredentials(identity.label()));
         }
-        Ok(false)
+        Ok(Standing::Missing)
     }
+
+    fn concerns(&self, credential: &Value) -> bool {
+        text(credential, "issuer") == self.issuer && text(credential, "subject") == self.subject
+    }
+
+    /// The name of the credential by which it is there, whoever has given it.
+    pub(super) fn name_among<'c>(&self, credentials: &'c [Value]) -> Option<&'c str> {
+        credentials.iter().find(|credential| self.concerns(credential)).map(name)
+    }
+}
+
+fn name(credential: &Value) -> &str {
+    credential.get("name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Graph has them at the top, Resource Manager in `properties`.

@@ -28,6 +28,7 @@ use crate::connection::ConnectionHandle;
 use crate::directory::UnknownTenant;
 use crate::entra::Entra;
 use crate::faults::{Api, Fault};
+use uuid::Uuid;
 
 const MAX_BODY: usize = 64 * 1024;
 
@@ -44,6 +45,8 @@ trait Surface {
 
     fn serves(path: &str) -> bool;
     fn unauthenticated(reason: &Unauthenticated) -> Problem;
+    /// Id of the tenant where whoever asks for `path` has to log in, if that is told to everybody.
+    fn tenant_of(entra: &Entra, path: &str) -> Option<Uuid>;
     /// What it says when it answers with this status for no reason of its own.
     fn usual(status: StatusCode) -> Problem;
     fn error(problem: &Problem, call_id: &str) -> Value;
@@ -65,6 +68,8 @@ struct Problem {
     message: String,
     /// Seconds.
     retry_after: Option<u32>,
+    /// Told to whoever is not authenticated.
+    log_in_at: Option<String>,
 }
 
 impl Answer {
@@ -83,7 +88,7 @@ impl Answer {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into(), retry_after: None, log_in_at: None }
     }
 
     fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -120,7 +125,12 @@ async fn serve<S: Surface>(
     };
     let caller = match caller::verify(&entra, &head.headers, S::AUDIENCES) {
         Ok(caller) => caller,
-        Err(reason) => return render::<S>(Err(S::unauthenticated(&reason)), &crate::guid::random().to_string()),
+        Err(reason) => {
+            let tenant = S::tenant_of(&entra, head.uri.path());
+            let log_in_at = tenant.map(|tenant| format!("{}/{tenant}", entra.authority.trim_end_matches('/')));
+            let problem = Problem { log_in_at, ..S::unauthenticated(&reason) };
+            return render::<S>(Err(problem), &crate::guid::random().to_string());
+        }
     };
     let fault = entra.faults.take(S::API, Some(&caller.client_id));
     let slowness = Duration::from_millis(fault.latency_ms.unwrap_or_default());
@@ -194,8 +204,11 @@ fn refusal<S: Surface>(problem: &Problem, call_id: &str) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     if problem.status == StatusCode::UNAUTHORIZED {
-        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        let place =
+            problem.log_in_at.as_ref().map(|place| format!("authorization_uri=\"{place}\", ")).unwrap_or_default();
+        if let Ok(challenge) = HeaderValue::from_str(&format!("Bearer {place}error=\"invalid_token\"")) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
     }
     response
 }

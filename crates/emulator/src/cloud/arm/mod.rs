@@ -86,6 +86,14 @@ impl Surface for ResourceManager {
         Problem::new(StatusCode::UNAUTHORIZED, code, message)
     }
 
+    /// Of a subscription's, as Resource Manager has it in its challenge.
+    fn tenant_of(entra: &Entra, path: &str) -> Option<Uuid> {
+        let (_, rest) = path.trim_start_matches('/').split_once('/')?;
+        let subscription = Uuid::parse_str(rest.split('/').next()?).ok()?;
+        let config = entra.directory.now();
+        config.tenants.iter().find(|tenant| tenant.subscriptions.contains(&subscription)).map(|tenant| tenant.id)
+    }
+
     fn usual(status: StatusCode) -> Problem {
         let (code, message) = match status.as_u16() {
             403 => (

@@ -19,6 +19,7 @@ use crate::cloud::{Answer, Outcome, Problem, Surface};
 use crate::entra::Entra;
 use crate::faults::Api;
 use path::{Key, Step};
+use uuid::Uuid;
 
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 999;
@@ -31,6 +32,10 @@ impl Surface for Graph {
 
     fn serves(_: &str) -> bool {
         true
+    }
+
+    fn tenant_of(_: &Entra, _: &str) -> Option<Uuid> {
+        None
     }
 
     fn unauthenticated(reason: &Unauthenticated) -> Problem {
