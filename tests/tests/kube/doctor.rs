@@ -140,7 +140,7 @@ fn of_a_pod_that_gets_tokens_every_link_holds() -> Result<()> {
     let report = clinic.doctor(&["pod/web"])?;
     let pod = ["label", "service account", "client id", "webhook", "pod security"];
     // The audience is that of a cloud, and this Entra's is none that anybody knows.
-    let mutated = ["token volume", "variables", "variables", "sidecar", "sidecar runs", "admission", "sidecar's log"];
+    let mutated = ["token volume", "variables", "variables", "sidecar", "sidecar runs", "admission"];
     let federation = ["issuer", "signing key", "Entra's answer"];
     assert_eq!(report.names(&json!(true)), [&pod[..], &mutated, &federation].concat(), "{:#?}", report.checks);
     assert_eq!(report.names(&json!(true)).len(), report.checks.len());
