@@ -4,6 +4,7 @@
 
 mod check;
 mod credentials;
+mod examination;
 mod federation;
 mod issuer;
 mod live;
@@ -22,24 +23,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use azwi_conventions::container::PROXY;
-use azwi_entra::{CaBundle, TrustError};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use azwi_entra::{AssertionClaims, TrustError};
 use clap::{Args, ValueEnum};
-use reqwest::Certificate;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::azure::login::{Login, LoginError, Session};
-use crate::cluster::{Cluster, ClusterError, Connection};
+use crate::azure::login::{Login, LoginError};
+use crate::cluster::{ClusterError, Connection};
+use crate::jwt;
 
 use check::Check;
-use federation::Claims;
+use examination::Examination;
 use issuer::Issuers;
-use objects::{Objects, kind, list, name, namespace, pod, reference, service_account_name, text};
+use objects::{Objects, text};
 use targets::{Named, targets};
-use trial::Trial;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -189,7 +185,7 @@ impl Arguments {
     async fn live(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Check>, DoctorError> {
         let session = if self.azure { Some(self.login.session(lookup).await?) } else { None };
         let roots = self.roots()?;
-        let issuers = Issuers::new(certificates(roots.as_deref())?)?;
+        let issuers = Issuers::new(roots.as_deref())?;
         let cluster = self.connection.connect().await?;
         let namespace = self.namespace.as_deref().unwrap_or(&cluster.namespace);
         let objects = live::objects(&cluster, namespace).await?;
@@ -253,111 +249,14 @@ impl Arguments {
     }
 }
 
-fn certificates(pem: Option<&[u8]>) -> Result<Vec<Certificate>, reqwest::Error> {
-    pem.map(Certificate::from_pem_bundle).transpose().map(Option::unwrap_or_default)
-}
-
-/// Who is asked about what the objects do not tell.
-struct Examination<'a> {
-    cluster: &'a Cluster,
-    namespace: &'a str,
-    issuers: Issuers,
-    roots: Option<Vec<u8>>,
-    session: Option<Session>,
-}
-
-impl Examination<'_> {
-    /// `accounts` have had their turn.
-    async fn of(&self, target: &Value, accounts: &mut BTreeSet<String>) -> Result<Vec<Check>, DoctorError> {
-        let subject = reference(target);
-        let (admission, admitted) = live::admission(self.cluster, &subject, self.namespace, target).await?;
-        let mut checks = vec![admission];
-        if kind(target) == "Pod" {
-            checks.extend(self.log(&subject, target).await);
-        }
-        // What the webhook made of a new pod tells more than what it once made of this one.
-        let pod = admitted.as_ref().or_else(|| pod(target).filter(|pod| workload::token(pod).is_some()));
-        if let Some(pod) = pod.filter(|pod| accounts.insert(service_account_name(pod).to_owned())) {
-            checks.extend(self.federation(pod).await?);
-        }
-        Ok(checks)
-    }
-
-    /// Of the sidecar: what went wrong lately.
-    async fn log(&self, subject: &str, pod: &Value) -> Option<Check> {
-        const NAME: &str = "sidecar's log";
-        let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"];
-        let mut statuses = statuses.into_iter().flat_map(|statuses| list(pod, statuses));
-        statuses.find(|status| text(status, "/name") == PROXY).filter(|_| !text(pod, "/spec/nodeName").is_empty())?;
-        Some(match live::log(self.cluster, namespace(pod), name(pod), PROXY).await {
-            Ok(log) => match log.lines().rev().find(|line| is_trouble(line)) {
-                Some(line) => Check::fails(subject, NAME, line, "docs/errors.md has what each line means"),
-                None => Check::holds(subject, NAME, "nothing went wrong in the last 15 minutes"),
-            },
-            Err(error) => Check::unknown(subject, NAME, error.to_string()),
-        })
-    }
-
-    /// From the service account's token to Entra's answer. The token leaves here to Entra only.
-    async fn federation(&self, pod: &Value) -> Result<Vec<Check>, DoctorError> {
-        let account = service_account_name(pod);
-        let subject = format!("serviceaccount/{account}");
-        let audience = workload::token(pod).map(|token| text(token, "/audience")).unwrap_or_default();
-        let token = match self.cluster.token(self.namespace, account, audience).await {
-            Ok(token) => token,
-            Err(error) => return Ok(vec![Check::unknown(&subject, "token", error.to_string())]),
-        };
-        let Some((header, claims)) = parts(&token) else {
-            return Ok(vec![Check::unknown(&subject, "token", "the API server signed none that can be read")]);
-        };
-        let mut checks = self.issuers.checks(&subject, &claims, text(&header, "/kid")).await;
-        match Trial::of(pod) {
-            Ok(trial) => {
-                checks.extend(self.credential(&subject, &claims, &trial.client.to_string()).await);
-                checks.push(trial.check(&subject, &token, self.bundle()?).await);
-            }
-            Err(why) => checks.push(Check::unknown(&subject, "Entra's answer", why)),
-        }
-        Ok(checks)
-    }
-
-    async fn credential(&self, subject: &str, claims: &Claims, client_id: &str) -> Option<Check> {
-        const NAME: &str = "federated credential";
-        Some(match credentials::credentials(self.session.as_ref()?, client_id).await {
-            Ok(Some(found)) => federation::credential(subject, claims, &found.iter().collect::<Vec<_>>()),
-            Ok(None) => Check::fails(
-                subject,
-                NAME,
-                format!("the tenant has neither an application nor a managed identity with client id {client_id}"),
-                "is it the annotation of another environment's identity? az ad sp show --id CLIENT_ID",
-            ),
-            Err(error) => Check::unknown(subject, NAME, error.to_string()),
-        })
-    }
-
-    fn bundle(&self) -> Result<Option<CaBundle>, DoctorError> {
-        Ok(self.roots.as_deref().map(CaBundle::from_pem).transpose()?)
-    }
-}
-
-fn is_trouble(line: &str) -> bool {
-    line.contains(r#""level":"ERROR""#) || line.contains(r#""level":"WARN""#)
-}
-
 /// Seconds since the epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Header and claims of a JWT, unverified.
-fn parts(jwt: &str) -> Option<(Value, Claims)> {
-    Some((part(jwt, 0)?, part(jwt, 1)?))
-}
-
-/// A part of a JWT, unverified.
-fn part<T: DeserializeOwned>(jwt: &str, index: usize) -> Option<T> {
-    let part = jwt.trim().split('.').nth(index)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+fn parts(token: &str) -> Option<(Value, AssertionClaims)> {
+    Some((jwt::header(token)?, jwt::claims(token)?))
 }
 
 /// JSON is YAML, too.

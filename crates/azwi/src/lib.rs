@@ -10,11 +10,13 @@ pub mod cluster;
 mod doctor;
 mod hash;
 mod jwks;
+mod jwt;
 mod names;
 mod output;
 pub mod pod_identity;
 mod service_account;
 mod token;
+mod token_expiration;
 mod webhook;
 
 pub use cli::main;

@@ -11,14 +11,13 @@ use azwi_entra::{
     Assertion, AssertionError, AssertionFile, AuthorityError, AuthorityHost, CaBundle, ClientId, ExchangeError,
     Exchanger, HttpsProxy, LoopbackHttp, Resource, SystemRoots, TenantId, TrustError, TrustRoots,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::aadsts;
 use crate::azure::cloud::Cloud;
 use crate::cluster::{ClusterError, Connection};
+use crate::jwt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,8 +126,8 @@ pub(crate) async fn run(arguments: &Arguments, lookup: Lookup<'_>, out: &mut imp
         return Ok(writeln!(out, "{}", token.secret.expose())?);
     }
     // A resource may have its tokens encrypted: then the times are all there is to see.
-    let claims =
-        claims(token.secret.expose()).unwrap_or_else(|| json!({ "exp": token.expires_on, "nbf": token.not_before }));
+    let claims = jwt::claims(token.secret.expose())
+        .unwrap_or_else(|| json!({ "exp": token.expires_on, "nbf": token.not_before }));
     serde_json::to_writer_pretty(&mut *out, &claims)?;
     Ok(writeln!(out)?)
 }
@@ -204,9 +203,4 @@ fn explanation(error: &ExchangeError) -> String {
     let ExchangeError::Refused(refusal) = error else { return String::new() };
     let found = refusal.error_codes.first().and_then(|code| aadsts::explain(*code));
     found.map(|found| format!("\n  cause: {}\n  fix: {}", found.cause, found.fix)).unwrap_or_default()
-}
-
-fn claims(jwt: &str) -> Option<Value> {
-    let claims = jwt.split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }

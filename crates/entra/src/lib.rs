@@ -22,7 +22,7 @@ mod trust;
 
 pub use azwi_identity::{ClientId, IdentityError, TenantId};
 
-pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile};
+pub use assertion::{Assertion, AssertionClaims, AssertionError, AssertionFile, Audience};
 pub use authority::{AuthorityError, AuthorityHost, LoopbackHttp};
 pub use exchange::{ExchangeError, Exchanger};
 pub use https_proxy::{HttpsProxy, NotAProxy};

@@ -6,9 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Builder;
 
-use super::graph::{encoded, text};
 use super::patience::patiently;
-use super::rest::{Rest, RestError};
+use super::rest::{Rest, RestError, encoded, text};
 
 const IDENTITIES_VERSION: &str = "api-version=2023-01-31";
 const ROLES_VERSION: &str = "api-version=2022-04-01";

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::patience::patiently;
-use super::rest::{Rest, RestError};
+use super::rest::{Rest, RestError, encoded, text};
 
 const APPLICATIONS: &str = "/v1.0/applications";
 /// What a write is refused with while another one of the same object is under way.
@@ -166,16 +166,4 @@ fn credentials_of(object_id: &str) -> String {
 /// A condition of `OData` in a query; a quote within is doubled.
 fn filter(property: &str, value: &str) -> String {
     encoded(&format!("{property} eq '{}'", value.replace('\'', "''")))
-}
-
-/// For a query or a part of a path.
-pub(crate) fn encoded(text: &str) -> String {
-    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
-}
-
-/// # Errors
-/// It is not there.
-pub(crate) fn text(value: &Value, field: &'static str) -> Result<String, RestError> {
-    let missing = || RestError::Incomplete { what: "Azure".to_owned(), field };
-    value.get(field).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing)
 }

@@ -23,7 +23,7 @@ use clap::{Args, ValueEnum};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::cloud::{Cloud, CloudName, EndpointError};
@@ -267,11 +267,4 @@ impl ClientAssertion for Signed {
         jsonwebtoken::encode(&header, &claims, &self.key)
             .map_err(|error| azure_core::Error::new(ErrorKind::Credential, error))
     }
-}
-
-/// The tenant that an access token of Entra's says it is of. It was just fetched, so nobody has to verify it.
-pub(crate) fn tenant_of(token: &str) -> Option<String> {
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    claims.get("tid")?.as_str().map(str::to_owned)
 }

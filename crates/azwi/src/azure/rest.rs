@@ -11,6 +11,8 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
 
+use crate::jwt;
+
 use super::cloud::Endpoint;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,7 +82,8 @@ impl Rest {
     /// There is no token, or it does not tell.
     pub(crate) async fn tenant(&self) -> Result<String, RestError> {
         let token = self.token().await?;
-        super::login::tenant_of(&token)
+        jwt::claims::<Value>(&token)
+            .and_then(|claims| claims.get("tid")?.as_str().map(str::to_owned))
             .ok_or(RestError::Incomplete { what: "the access token".to_owned(), field: "tenant (tid)" })
     }
 
@@ -188,4 +191,16 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
         root = cause;
     }
     root.to_string()
+}
+
+/// For a query or a part of a path.
+pub(crate) fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// # Errors
+/// It is not there.
+pub(crate) fn text(value: &Value, field: &'static str) -> Result<String, RestError> {
+    let missing = || RestError::Incomplete { what: "Azure".to_owned(), field };
+    value.get(field).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing)
 }

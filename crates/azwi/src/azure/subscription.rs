@@ -4,8 +4,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 
 use super::cloud::Cloud;
-use super::graph::encoded;
-use super::rest::{RestError, TIMEOUT, transport};
+use super::rest::{RestError, TIMEOUT, encoded, transport};
 
 /// Id of the tenant of a subscription.
 ///

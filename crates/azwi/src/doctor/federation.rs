@@ -1,38 +1,14 @@
 //! Checks of a service account token against the issuer's documents and the identity's federated credentials. Of the
 //! token only its claims and its key's id are known here.
 
-use serde::Deserialize;
+use azwi_entra::AssertionClaims;
 use serde_json::Value;
 
 use super::check::Check;
 use super::objects::{list, text};
 
-/// What a token says of itself.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Claims {
-    pub(crate) iss: String,
-    pub(crate) sub: String,
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) aud: Vec<String>,
-    /// Seconds since the epoch.
-    pub(crate) exp: u64,
-}
-
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
-}
-
 /// `now` in seconds since the epoch.
-pub(crate) fn expiry(subject: &str, claims: &Claims, now: u64) -> Check {
+pub(crate) fn expiry(subject: &str, claims: &AssertionClaims, now: u64) -> Check {
     match claims.exp.checked_sub(now) {
         Some(left @ 1..) => Check::holds(subject, "expiry", format!("{left} seconds left")),
         _ => Check::fails(
@@ -45,7 +21,7 @@ pub(crate) fn expiry(subject: &str, claims: &Claims, now: u64) -> Check {
 }
 
 /// `OpenID` Connect Discovery 1.0, section 4.3: the document's issuer is the token's, byte for byte.
-pub(crate) fn discovery(subject: &str, claims: &Claims, document: &Value) -> Check {
+pub(crate) fn discovery(subject: &str, claims: &AssertionClaims, document: &Value) -> Check {
     let published = text(document, "/issuer");
     if published == claims.iss {
         return Check::holds(subject, "issuer", published);
@@ -73,8 +49,8 @@ pub(crate) fn signing_key(subject: &str, kid: &str, keys: &Value) -> Check {
 }
 
 /// Issuer, subject and audience of one credential are the token's; else how the nearest differs.
-pub(crate) fn credential(subject: &str, claims: &Claims, credentials: &[&Value]) -> Check {
-    let audience = claims.aud.first().map(String::as_str).unwrap_or_default();
+pub(crate) fn credential(subject: &str, claims: &AssertionClaims, credentials: &[&Value]) -> Check {
+    let audience = &claims.aud;
     let fix = format!(
         "az identity federated-credential create --name NAME --identity-name IDENTITY --resource-group GROUP --issuer {} --subject {} --audiences {audience}",
         claims.iss, claims.sub
@@ -91,14 +67,15 @@ pub(crate) fn credential(subject: &str, claims: &Claims, credentials: &[&Value])
     Check::fails(subject, "federated credential", evidence, fix)
 }
 
-fn mismatches(claims: &Claims, credential: &Value) -> Vec<String> {
-    let audiences: Vec<_> = list(credential, "/audiences").iter().filter_map(Value::as_str).collect();
-    let named = audiences.first().copied().unwrap_or_default();
-    let audience = claims.aud.iter().find(|audience| audiences.contains(&audience.as_str())).or(claims.aud.first());
+fn mismatches(claims: &AssertionClaims, credential: &Value) -> Vec<String> {
+    let mut audiences = list(credential, "/audiences").iter().filter_map(Value::as_str);
+    let named = audiences.clone().next().unwrap_or_default();
+    let presented = claims.aud.to_string();
+    let presented = if audiences.any(|audience| claims.aud.contains(audience)) { named } else { &presented };
     let pairs = [
         ("issuer", claims.iss.as_str(), text(credential, "/issuer")),
         ("subject", claims.sub.as_str(), text(credential, "/subject")),
-        ("audience", audience.map(String::as_str).unwrap_or_default(), named),
+        ("audience", presented, named),
     ];
     let differing = pairs.into_iter().filter(|(_, token, credential)| token != credential);
     differing.map(|(name, token, credential)| format!("{name} {}", difference(token, credential))).collect()
@@ -120,6 +97,7 @@ pub(crate) fn difference(token: &str, other: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use azwi_entra::Audience;
     use serde_json::json;
 
     use super::*;
@@ -127,11 +105,11 @@ mod tests {
     const SUBJECT: &str = "serviceaccount/cart";
     const ISSUER: &str = "https://cluster.example/";
 
-    fn claims() -> Claims {
-        Claims {
+    fn claims() -> AssertionClaims {
+        AssertionClaims {
             iss: ISSUER.to_owned(),
             sub: "system:serviceaccount:shop:cart".to_owned(),
-            aud: vec!["api://AzureADTokenExchange".to_owned()],
+            aud: Audience::Many(vec!["api://AzureADTokenExchange".to_owned()]),
             exp: 1000,
         }
     }

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use azwi_entra::AssertionClaims;
 use reqwest::{Certificate, Client};
 use serde_json::Value;
 
 use crate::azure::rest::root_cause;
 
 use super::check::Check;
-use super::federation::{self, Claims};
+use super::federation;
 use super::objects::text;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,17 +23,18 @@ const FIX: &str = "Entra must be able to fetch it from the internet, over a cert
 pub(crate) struct Issuers(Client);
 
 impl Issuers {
-    /// `more` to trust besides the system's.
+    /// `more` certificate authorities to trust besides the system's, as PEM text.
     ///
     /// # Errors
-    /// This machine has no roots of trust.
-    pub(crate) fn new(more: Vec<Certificate>) -> Result<Self, reqwest::Error> {
+    /// It holds none, or this machine has no roots of trust.
+    pub(crate) fn new(more: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let more = more.map(Certificate::from_pem_bundle).transpose()?.unwrap_or_default();
         let builder = Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::limited(3));
         Ok(Self(builder.tls_certs_merge(more).build()?))
     }
 
     /// Discovery document and keys against a token's issuer and key id.
-    pub(crate) async fn checks(&self, subject: &str, claims: &Claims, kid: &str) -> Vec<Check> {
+    pub(crate) async fn checks(&self, subject: &str, claims: &AssertionClaims, kid: &str) -> Vec<Check> {
         // OpenID Connect Discovery 1.0, section 4.1.
         let url = format!("{}/.well-known/openid-configuration", claims.iss.trim_end_matches('/'));
         let document = match self.fetch(&url).await {

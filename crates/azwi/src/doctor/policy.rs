@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::check::Check;
 use super::objects::{Objects, entry, kind, list, name, text};
-use super::workload::is_redirected;
 
 const NET_ADMIN: &str = "NET_ADMIN";
 const CONSTRAINTS: &str = "constraints.gatekeeper.sh/";
@@ -16,6 +15,13 @@ pub(crate) fn checks(subject: &str, objects: &Objects, namespace: &str, pod: &Va
     }
     let checks = [pod_security(subject, objects, namespace), gatekeeper(subject, objects, namespace)];
     checks.into_iter().flatten().collect()
+}
+
+/// Whether there is to be an init container that redirects the metadata service's address.
+pub(crate) fn is_redirected(pod: &Value) -> bool {
+    let asked_for = entry(pod, "annotations", annotation::INJECT_PROXY_SIDECAR);
+    let has_sidecar = asked_for.is_some_and(|value| !value.eq_ignore_ascii_case("false"));
+    has_sidecar && entry(pod, "annotations", annotation::PROXY_REDIRECT) != Some("none")
 }
 
 fn pod_security(subject: &str, objects: &Objects, namespace: &str) -> Option<Check> {

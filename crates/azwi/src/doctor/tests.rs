@@ -1,5 +1,6 @@
 //! One test per ✗, each made by breaking that one thing.
 
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::json;

@@ -10,6 +10,7 @@ use super::check::Check;
 use super::objects::{
     Objects, entry, kind, list, name, namespace, pod, reference, service_account_name, text, variable,
 };
+use super::policy::is_redirected;
 use super::targets::newest_pod;
 use super::{policy, sidecar, webhook};
 
@@ -82,13 +83,6 @@ pub(crate) fn token(pod: &Value) -> Option<&Value> {
     let sources = list(pod, "/spec/volumes").iter().flat_map(|volume| list(volume, "/projected/sources"));
     let mut tokens = sources.filter_map(|source| source.get("serviceAccountToken"));
     tokens.find(|token| text(token, "/path") == volume::TOKEN_PATH)
-}
-
-/// Whether there is to be an init container that redirects the metadata service's address.
-pub(crate) fn is_redirected(pod: &Value) -> bool {
-    let asked_for = entry(pod, "annotations", annotation::INJECT_PROXY_SIDECAR);
-    let has_sidecar = asked_for.is_some_and(|value| !value.eq_ignore_ascii_case("false"));
-    has_sidecar && entry(pod, "annotations", annotation::PROXY_REDIRECT) != Some("none")
 }
 
 fn token_volume(subject: &str, pod: &Value) -> Check {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use azwi_conventions::{DEFAULT_PROXY_PORT, MAX_TOKEN_EXPIRATION, MIN_TOKEN_EXPIRATION};
+use azwi_conventions::DEFAULT_PROXY_PORT;
 use azwi_identity::TenantId;
 use clap::Args;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::azure::identity::Azure;
 use crate::azure::login::Login;
 use crate::cluster::{Cluster, Connection};
+use crate::token_expiration;
 
 use super::error::Error;
 use super::live;
@@ -55,7 +56,7 @@ pub(super) struct Source {
     #[arg(long, value_name = "URL")]
     service_account_issuer_url: Option<String>,
     /// Lifetime of the service account tokens, such as 1h; else the webhook's default
-    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", value_parser = token_expiration::parse)]
     service_account_token_expiration: Option<u32>,
     /// Tenant of identities that do not say theirs; else the webhook's
     #[arg(long, value_parser = tenant)]
@@ -149,43 +150,4 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
 
 fn tenant(text: &str) -> Result<TenantId, String> {
     TenantId::parse(text).map_err(|error| error.to_string())
-}
-
-/// Reads a duration as Go writes it, in whole hours, minutes and seconds: `1h30m`.
-fn seconds(text: &str) -> Result<u32, String> {
-    let sum = sum(text).filter(|seconds| (MIN_TOKEN_EXPIRATION..=MAX_TOKEN_EXPIRATION).contains(seconds));
-    sum.ok_or_else(|| "must be 1h to 24h, such as 1h30m".to_owned())
-}
-
-fn sum(text: &str) -> Option<u32> {
-    let (mut rest, mut sum) = (text, 0_u32);
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at_checked(rest.find(|c: char| !c.is_ascii_digit())?)?;
-        let unit = match after.chars().next()? {
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        sum = number.parse::<u32>().ok()?.checked_mul(unit)?.checked_add(sum)?;
-        rest = after.get(1..)?;
-    }
-    Some(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_is_of_hours_minutes_and_seconds() {
-        assert_eq!([seconds("1h"), seconds("24h0m"), seconds("90m1s")], [Ok(3600), Ok(86_400), Ok(5401)]);
-    }
-
-    #[test]
-    fn a_lifetime_that_the_webhook_would_refuse_is_refused() {
-        for bad in ["", "59m", "24h1s", "1d", "h", "3600", "-1h", "99999999h", "1h "] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -6,6 +6,7 @@ use crate::azure::graph::ApplicationKey;
 use crate::azure::login::Login;
 use crate::cluster::Connection;
 use crate::names;
+use crate::token_expiration;
 
 /// What can be done, each by itself if need be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "URL")]
     pub(super) service_account_issuer_url: Option<String>,
     /// Lifetime of the service account's tokens, 1h to 24h [default: the webhook's]
-    #[arg(long, global = true, value_name = "DURATION", value_parser = expiration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = token_expiration::parse)]
     pub(super) service_account_token_expiration: Option<u32>,
     /// Phases to leave out
     #[arg(long, global = true, value_enum, value_delimiter = ',', value_name = "PHASE,…")]
@@ -246,41 +247,5 @@ impl Arguments {
         Ok(Some(format!(
             "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
         )))
-    }
-}
-
-/// As Go writes durations, in whole hours, minutes and seconds; in seconds.
-fn expiration(text: &str) -> Result<u32, String> {
-    let wrong = || format!("{text:?} is not a duration from 1h to 24h, such as 2h30m");
-    let (mut seconds, mut rest) = (0_u32, text);
-    while !rest.is_empty() {
-        let end = rest.find(|character: char| !character.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, unit_and_rest) = rest.split_at(end);
-        let (unit, left) = unit_and_rest.split_at_checked(1).ok_or_else(wrong)?;
-        let factor = match unit {
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => return Err(wrong()),
-        };
-        let part = number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)?;
-        seconds = seconds.checked_add(part).ok_or_else(wrong)?;
-        rest = left;
-    }
-    if (3600..=86400).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lifetime_is_one_hour_to_a_day() {
-        for (text, seconds) in [("1h", 3600), ("24h", 86400), ("90m", 5400), ("1h30m15s", 5415)] {
-            assert_eq!(expiration(text), Ok(seconds), "{text}");
-        }
-        for text in ["", "59m", "25h", "3600", "h", "-1h", "1.5h", "1d", "99999999999h"] {
-            assert!(expiration(text).is_err(), "{text}");
-        }
     }
 }
