@@ -107,6 +107,8 @@ fn what_is_said_to_wrong_use() -> Result<()> {
         "doctor --offline nowhere.yaml",
         "doctor --token-file token",
         "doctor --kubeconfig nowhere",
+        "doctor --auth-method cli",
+        "podidentity migrate --client-secret x",
         "token",
         "token --token-file no.pem",
         "token --service-account cart --token-file no.pem",

@@ -27,7 +27,7 @@ use azwi_entra::{AssertionClaims, TrustError};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::azure::login::{Login, LoginError};
+use crate::azure::login::{self, Login, LoginError};
 use crate::cluster::{ClusterError, Connection};
 use crate::jwt;
 
@@ -61,7 +61,7 @@ Examples:
 
 /// The flags of the command.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args(login::only_with("azure")))]
 pub(crate) struct Arguments {
     /// pod/NAME, deployment/NAME or another workload; all that ask for an identity if absent
     #[arg(value_name = "KIND/NAME")]
@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long, short)]
     namespace: Option<String>,
     /// Compare with the identity's federated credentials in Azure, too
-    #[arg(long, conflicts_with = "offline")]
+    #[arg(long)]
     azure: bool,
     /// PEM file with more certificate authorities to trust: Entra's, or the issuer's
     #[arg(long, value_name = "FILE")]
@@ -91,7 +91,13 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Without a cluster")]
 struct Offline {
     /// What `kubectl get --output yaml` and `az … federated-credential list` printed
-    #[arg(id = "offline", long, value_delimiter = ',', value_name = "FILE,…")]
+    #[arg(
+        id = "offline",
+        long,
+        value_delimiter = ',',
+        value_name = "FILE,…",
+        conflicts_with_all = ["azure", "ca_file", "context", "kubeconfig"]
+    )]
     files: Vec<PathBuf>,
     /// A service account token of the pod
     #[arg(long, value_name = "FILE", requires = "offline")]

@@ -11,7 +11,7 @@ use azwi_entra::{
     Assertion, AssertionError, AssertionFile, AuthorityError, AuthorityHost, CaBundle, ClientId, ExchangeError,
     Exchanger, HttpsProxy, LoopbackHttp, Resource, SystemRoots, TenantId, TrustError, TrustRoots,
 };
-use clap::Args;
+use clap::{Arg, Args};
 use serde_json::{Value, json};
 
 use crate::aadsts;
@@ -37,7 +37,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The flags of the command.
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "printed as help, where backticks are noise")]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_args(of_cluster))]
 pub(crate) struct Arguments {
     /// A file with a service account token [default: AZURE_FEDERATED_TOKEN_FILE]
     #[arg(long, value_name = "FILE")]
@@ -71,6 +71,12 @@ pub(crate) struct Arguments {
     show_token: bool,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// Only who has a token signed needs a cluster.
+fn of_cluster(argument: Arg) -> Arg {
+    let is_its = ["context", "kubeconfig"].contains(&argument.get_id().as_str());
+    if is_its { argument.requires("service_account") } else { argument }
 }
 
 /// Why there is no token.

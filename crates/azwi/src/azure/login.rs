@@ -19,7 +19,7 @@ use azure_identity::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -71,6 +71,20 @@ pub(crate) struct Login {
     /// PEM file with the certificate's RSA key, for client_certificate
     #[arg(long, global = true, value_name = "FILE")]
     private_key_path: Option<PathBuf>,
+}
+
+/// For commands that log in only if told to by the argument `switch`: without it these would do nothing.
+pub(crate) fn only_with(switch: &'static str) -> impl Fn(Arg) -> Arg {
+    const ARGUMENTS: [&str; 7] = [
+        "auth_method",
+        "azure_tenant_id",
+        "certificate_path",
+        "client_id",
+        "client_secret",
+        "private_key_path",
+        "subscription_id",
+    ];
+    move |argument| if ARGUMENTS.contains(&argument.get_id().as_str()) { argument.requires(switch) } else { argument }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

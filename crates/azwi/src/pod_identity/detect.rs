@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::azure::login;
+
 use super::error::Error;
 use super::output;
 use super::plan::{Outcome, Plan};
@@ -12,6 +14,7 @@ use super::source::Source;
 
 /// What is to be said to detect.
 #[derive(Debug, Clone, Args)]
+#[command(mut_args(login::only_with("azure")))]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,

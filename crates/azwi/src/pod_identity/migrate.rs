@@ -12,6 +12,7 @@ use std::io::{self, BufRead, Write};
 use clap::Args;
 
 use crate::azure::identity::Azure;
+use crate::azure::login;
 use crate::cluster::Cluster;
 use crate::names;
 use crate::webhook;
@@ -30,6 +31,7 @@ use dialog::Dialog;
 
 /// What is to be said to migrate.
 #[derive(Debug, Clone, Args)]
+#[command(mut_args(login::only_with("azure")))]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
