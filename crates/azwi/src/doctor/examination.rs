@@ -100,6 +100,7 @@ impl Examination<'_> {
     }
 }
 
+/// An error, or why `/readyz` was 503 at the start; warnings else are of what passes.
 fn is_trouble(line: &str) -> bool {
-    line.contains(r#""level":"ERROR""#) || line.contains(r#""level":"WARN""#)
+    line.contains(r#""level":"ERROR""#) || line.contains(r#""message":"not ready""#)
 }
