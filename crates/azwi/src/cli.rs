@@ -31,10 +31,10 @@ enum Command {
     /// Make the document of keys by which Entra ID knows a cluster's tokens
     Jwks(jwks::Arguments),
     /// Create or delete an identity, its service account and the trust between them
-    #[command(name = "serviceaccount", alias = "sa")]
+    #[command(name = "serviceaccount", visible_alias = "sa")]
     ServiceAccount(service_account::ServiceAccount),
     /// Bring workloads over from AAD Pod Identity
-    #[command(name = "podidentity", alias = "pi", subcommand)]
+    #[command(name = "podidentity", visible_alias = "pi", subcommand)]
     PodIdentity(pod_identity::Command),
     /// Say what keeps a pod from getting a token
     Doctor(doctor::Arguments),

@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Create what is missing of an identity, its service account, the trust between them and its role
     #[command(after_help = CREATE_EXAMPLES)]
     Create(Box<Arguments>),
-    /// Delete them
+    /// Delete an identity, its service account and the trust between them
     #[command(after_help = DELETE_EXAMPLES)]
     Delete(Box<Arguments>),
 }

@@ -12,9 +12,17 @@ use super::output;
 use super::plan::{Outcome, Plan};
 use super::source::Source;
 
+const EXAMPLES: &str = "\
+Examples:
+  # Of one namespace: read plan/report.md then
+  azwi podidentity detect --namespace shop --output-dir plan
+
+  # Of all, with what Azure knows of the identities, as whoever `az login` made you
+  azwi podidentity detect --all-namespaces --output-dir plan --azure";
+
 /// What is to be said to detect.
 #[derive(Debug, Clone, Args)]
-#[command(mut_args(login::only_with("azure")))]
+#[command(after_help = EXAMPLES, mut_args(login::only_with("azure")))]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -25,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// Read objects from files, as kubectl get --output yaml prints them, in place of a cluster
-    #[arg(long, value_name = "FILE", value_delimiter = ',', conflicts_with_all = ["namespace", "all_namespaces"])]
+    #[arg(long, value_name = "FILE,…", value_delimiter = ',', conflicts_with_all = ["namespace", "all_namespaces"])]
     from: Vec<PathBuf>,
 }
 

@@ -29,13 +29,25 @@ use super::plan::{AccountPlan, Credential, CredentialState, IdentityPlan, Outcom
 use super::source::Source;
 use dialog::Dialog;
 
+const EXAMPLES: &str = "\
+Examples:
+  # One workload after another, with the credentials that they need, as whoever `az login` made you
+  azwi podidentity migrate --namespace shop --azure
+
+  # Where somebody else has run the plan's federated-credentials.sh
+  azwi podidentity migrate --namespace shop --yes
+
+  # When all pods are replaced
+  azwi podidentity migrate --namespace shop --cleanup";
+
 /// What is to be said to migrate.
 #[derive(Debug, Clone, Args)]
-#[command(mut_args(login::only_with("azure")))]
+#[command(after_help = EXAMPLES, mut_args(login::only_with("azure")))]
 pub struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Take all steps without asking, but for what needs a person
+    /// Take all steps without asking, but for what needs a person; without --azure this also says that the federated
+    /// identity credentials are there
     #[arg(short, long)]
     yes: bool,
     /// Together with --yes: a person has read what needs one

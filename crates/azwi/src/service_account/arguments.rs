@@ -116,7 +116,7 @@ pub(super) struct RoleArguments {
     /// Name of the role, such as Reader
     #[arg(long, global = true, value_name = "ROLE")]
     pub(super) azure_role: Option<String>,
-    /// Id of the assignment to delete, from its /subscriptions/ on
+    /// Of delete: id of the assignment, from its /subscriptions/ on
     #[arg(long, global = true, value_name = "ID")]
     pub(super) role_assignment_id: Option<String>,
 }
