@@ -65,8 +65,9 @@ fn a_token_among_a_thousand_takes_at_most_twice_the_work_of_one() -> Result<()> 
     for _ in 0..ROUNDS {
         rounds.push((work(&stage, &mut connection, 1)?, work(&stage, &mut connection, KEYS)?));
     }
-    let one = rounds.iter().map(|(one, _)| *one).min().unwrap_or_default();
-    let thousand = rounds.iter().map(|(_, thousand)| *thousand).min().unwrap_or_default();
+    // A round may be measured while the machine is twice as fast as in all others: the one in the middle counts.
+    rounds.sort_by_key(|(one, thousand)| thousand.as_nanos() * 1000 / one.as_nanos().max(1));
+    let (one, thousand) = rounds.get(ROUNDS / 2).copied().unwrap_or_default();
     assert!(!one.is_zero() && thousand <= 2 * one, "{rounds:?}");
     Ok(())
 }
