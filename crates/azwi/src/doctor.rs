@@ -27,7 +27,8 @@ use azwi_entra::{AssertionClaims, TrustError};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::azure::login::{self, Login, LoginError};
+use crate::azure::identity::{Azure, AzureError};
+use crate::azure::login::{self, Login};
 use crate::cluster::{ClusterError, Connection};
 use crate::jwt;
 
@@ -134,7 +135,7 @@ pub(crate) enum DoctorError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
-    Login(#[from] LoginError),
+    Azure(#[from] AzureError),
     #[error("there is no {0}")]
     NotThere(String),
     #[error(
@@ -189,7 +190,7 @@ impl Arguments {
     }
 
     async fn live(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Check>, DoctorError> {
-        let session = if self.azure { Some(self.login.session(lookup).await?) } else { None };
+        let azure = if self.azure { Some(Azure::new(&self.login, lookup).await?) } else { None };
         let roots = self.roots()?;
         let issuers = Issuers::new(roots.as_deref())?;
         let cluster = self.connection.connect().await?;
@@ -198,7 +199,7 @@ impl Arguments {
         if objects.of_kind("Namespace").next().is_none() && objects.why_unread("Namespace").is_none() {
             return Err(DoctorError::NotThere(format!("namespace {namespace}")));
         }
-        let examination = Examination { cluster: &cluster, namespace, issuers, roots, session };
+        let examination = Examination { cluster: &cluster, namespace, issuers, roots, azure };
         let (mut checks, mut accounts) = (Vec::new(), BTreeSet::new());
         for target in self.targets(&objects, Some(namespace), &format!("in namespace {namespace}"))? {
             checks.extend(workload::checks(&objects, target, now()));

@@ -2,24 +2,21 @@
 
 use serde_json::Value;
 
-use crate::azure::arm::ResourceManager;
-use crate::azure::graph::{ApplicationKey, Graph};
-use crate::azure::login::Session;
-use crate::azure::rest::{Rest, RestError};
+use crate::azure::graph::ApplicationKey;
+use crate::azure::identity::Azure;
+use crate::azure::rest::RestError;
 
 /// Those of an application, or of the managed identity that a service principal stands for, each with `name`, `issuer`,
 /// `subject` and `audiences` at the top.
 ///
 /// # Errors
 /// Azure refuses.
-pub(crate) async fn credentials(session: &Session, client_id: &str) -> Result<Option<Vec<Value>>, RestError> {
-    let graph = Graph(Rest::new(session.cloud.graph.clone(), session.credential.clone())?);
-    if let Some(application) = graph.application(&ApplicationKey::ClientId(client_id.to_owned())).await? {
-        return graph.credentials(&application.object_id).await.map(Some);
+pub(crate) async fn credentials(azure: &Azure, client_id: &str) -> Result<Option<Vec<Value>>, RestError> {
+    if let Some(application) = azure.graph.application(&ApplicationKey::ClientId(client_id.to_owned())).await? {
+        return azure.graph.credentials(&application.object_id).await.map(Some);
     }
-    let Some(id) = graph.managed_identity(client_id).await? else { return Ok(None) };
-    let manager = ResourceManager(Rest::new(session.cloud.resource_manager.clone(), session.credential.clone())?);
-    Ok(Some(manager.credentials(&id).await?.into_iter().map(flat).collect()))
+    let Some(id) = azure.graph.managed_identity(client_id).await? else { return Ok(None) };
+    Ok(Some(azure.resource_manager.credentials(&id).await?.into_iter().map(flat).collect()))
 }
 
 /// As Graph has them: Resource Manager keeps all but the name in `properties`.

@@ -6,7 +6,7 @@ use azwi_conventions::container::PROXY;
 use azwi_entra::{AssertionClaims, CaBundle};
 use serde_json::Value;
 
-use crate::azure::login::Session;
+use crate::azure::identity::Azure;
 use crate::cluster::Cluster;
 
 use super::check::Check;
@@ -23,7 +23,7 @@ pub(super) struct Examination<'a> {
     /// PEM text of more certificate authorities to trust.
     pub(super) roots: Option<Vec<u8>>,
     /// Who looks the identity's credentials up in Azure, if anybody.
-    pub(super) session: Option<Session>,
+    pub(super) azure: Option<Azure>,
 }
 
 impl Examination<'_> {
@@ -83,7 +83,7 @@ impl Examination<'_> {
 
     async fn credential(&self, subject: &str, claims: &AssertionClaims, client_id: &str) -> Option<Check> {
         const NAME: &str = "federated credential";
-        Some(match credentials::credentials(self.session.as_ref()?, client_id).await {
+        Some(match credentials::credentials(self.azure.as_ref()?, client_id).await {
             Ok(Some(found)) => federation::credential(subject, claims, &found.iter().collect::<Vec<_>>()),
             Ok(None) => Check::fails(
                 subject,
